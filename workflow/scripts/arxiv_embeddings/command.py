@@ -1,0 +1,36 @@
+"""What the commands share: their log and the way they fail."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Parse the command line, log to stderr and to ``--log``, do the work, and exit with 0 or 1.
+
+    What a user can mend is logged as one line; anything else with its traceback.
+    """
+    parser.add_argument("--log", type=Path, help="file that gets the messages too")
+    arguments = parser.parse_args()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if arguments.log is not None:
+        arguments.log.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(arguments.log, mode="a"))
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
+    )
+    logging.captureWarnings(capture=True)
+    try:
+        work(arguments)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("This is unexpected. Please report it with this log.")
+        sys.exit(1)

@@ -1,0 +1,103 @@
+"""Writing files so that a final name always means a whole file, and telling their content apart."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ABANDONED_AFTER = 24 * 3600  # seconds without a write before a partial file counts as left behind
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Yield a partial path in the folder of ``path``; rename it to ``path`` when the block succeeds.
+
+    The block makes a file or a folder of it. The content reaches the disk before the name does, so a
+    crash leaves the old file or none, never half of one. When the block fails, what it made is removed.
+    """
+    with scratch_beside(path) as partial:
+        yield partial
+        for file in partial.rglob("*") if partial.is_dir() else [partial]:
+            if file.is_file():
+                _sync(file)
+        partial.replace(path)
+
+
+@contextlib.contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Yield a path in the folder of ``path`` that nothing else uses; remove what is there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.partial"):  # by writers that were killed
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
+                _remove(left)
+    # Two jobs may write the same file at once (a run restarted while its jobs go on), so the name
+    # is the writer's own.
+    scratch = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.partial")
+    _remove(scratch)
+    try:
+        yield scratch
+    finally:
+        _remove(scratch)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the content of the file ``path`` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON under its final name at once."""
+    with written_beside(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_sha256(content: Any) -> str:
+    """Return the hexadecimal SHA-256 of ``content`` as canonical JSON (sorted keys, no spaces)."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class TextsHash:
+    """SHA-256 over a sequence of strings.
+
+    Every string's UTF-8 bytes follow their length (8 bytes, little endian), so that no two
+    sequences share the hashed bytes.
+    """
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, texts: Iterable[str]) -> None:
+        """Append ``texts`` to the sequence."""
+        for text in texts:
+            data = text.encode()
+            self._hash.update(len(data).to_bytes(8, "little"))
+            self._hash.update(data)
+
+    def hexdigest(self) -> str:
+        """Return the hexadecimal SHA-256 of the sequence so far."""
+        return self._hash.hexdigest()

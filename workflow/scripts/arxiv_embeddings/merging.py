@@ -1,0 +1,179 @@
+"""Putting the shards together, trusting nothing that was not checked."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import InputError
+from .files import TextsHash
+from .matrices import MatrixWriter, matrix_blocks, open_matrix
+from .papers import read_papers
+from .planning import shard_ranges
+from .progress import Progress
+from .settings import EncoderSettings
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("id", "topic", "category 0", "category 1")
+ROWS_AT_ONCE = 4_096
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A range of the drawn papers and the files that hold its vectors and its manifest."""
+
+    name: str
+    start: int
+    stop: int
+    vectors: Path
+    manifest: Path
+
+
+def shards_of(folder: Path, papers: int, size: int) -> list[Shard]:
+    """Return the shards of ``size`` papers that a sample of ``papers`` has, in order."""
+    return [
+        Shard(name, start, stop, folder / f"{name}.npy", folder / f"{name}.json")
+        for name, (start, stop) in shard_ranges(papers, size).items()
+    ]
+
+
+def merge_shards(
+    drawn_path: Path,
+    shards: list[Shard],
+    settings: EncoderSettings,
+    checkpoint: dict[str, Any],
+    embeddings_path: Path,
+    papers_path: Path,
+) -> dict[str, Any]:
+    """Write all vectors as one matrix with the papers of its rows; return what the manifest says.
+
+    Every shard is checked against its manifest, the drawn papers, the wanted settings and the other shards
+    before the outputs get their names. Memory does not grow with the number of papers.
+
+    Args:
+        drawn_path: the drawn papers.
+        shards: in the order of their rows, without a gap.
+        settings: the encoder settings as the config asks for them.
+        checkpoint: the fetched checkpoint, as ``checkpoints.read_manifest`` returns it.
+        embeddings_path: the ``.npy`` file to write, float32 (n, d).
+        papers_path: the Parquet file to write; row i describes row i of the matrix.
+
+    Raises:
+        InputError: a shard is not what it should be: which one, why, and how to mend it.
+    """
+    manifests = [_read_manifest(shard, settings, checkpoint) for shard in shards]
+    first = manifests[0]
+    for shard, manifest in zip(shards, manifests, strict=True):
+        for name in ("encoder", "dimensions"):
+            if manifest[name] != first[name]:
+                raise _error(
+                    shard,
+                    f"was made with {name} {_differing(manifest[name], first[name])}, unlike shard {shards[0].name}; "
+                    "if the machines of the cluster differ, set dtype to an explicit value",
+                )
+    papers = shards[-1].stop
+    options = {"compression": "zstd", "use_dictionary": ["category 0", "category 1"]}
+    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+    with (
+        Progress(papers, "papers") as progress,
+        MatrixWriter(embeddings_path, papers, first["dimensions"]) as matrix,
+        pq.ParquetWriter(papers_path, schema, **options) as writer,
+    ):
+        for shard, manifest in zip(shards, manifests, strict=True):
+            ids, texts, sha256 = TextsHash(), TextsHash(), hashlib.sha256()
+            tables = read_papers(drawn_path, shard.start, shard.stop, ROWS_AT_ONCE, COLUMNS)
+            for table, block in zip(tables, _blocks(shard, manifest), strict=True):
+                ids.update(table["id"].to_pylist())
+                texts.update(table["topic"].to_pylist())
+                sha256.update(block.data)
+                writer.write_table(table)
+                if not np.isfinite(block).all():
+                    raise _error(shard, "holds NaN or infinite numbers")
+                matrix.append(block)
+                progress.advance(len(table))
+            if sha256.hexdigest() != manifest["vectors_sha256"]:
+                raise _error(
+                    shard,
+                    "does not match its checksum: bytes changed, or it is another shard's file",
+                )
+            if ids.hexdigest() != manifest["ids_sha256"]:
+                raise _error(shard, "was made of other papers, or of the same in another order")
+            if texts.hexdigest() != manifest["texts_sha256"]:
+                raise _error(shard, "was made of other texts")
+    log.info("Merged %s papers of %d shards, all checked.", f"{papers:,}", len(shards))
+    return {
+        "embeddings": {
+            "shape": list(matrix.shape),
+            "dtype": "float32",
+            "vectors_sha256": matrix.sha256,
+        },
+        "checkpoint": checkpoint,
+        "encoder": first["encoder"],
+        "tokens": sum(manifest["tokens"] for manifest in manifests),
+        "shards": manifests,
+    }
+
+
+def _read_manifest(
+    shard: Shard, settings: EncoderSettings, checkpoint: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest of a shard, checked against what was asked for."""
+    try:
+        manifest: dict[str, Any] = json.loads(shard.manifest.read_text())
+        rows = manifest["start"], manifest["stop"]
+        encoder, made_of = manifest["encoder"], manifest["checkpoint"]
+        manifest["dimensions"], manifest["tokens"]
+        sums = [manifest[name] for name in ("ids_sha256", "texts_sha256", "vectors_sha256")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _error(shard, f"has no sound manifest ({type(error).__name__}: {error})") from error
+    if not all(isinstance(value, str) and len(value) == 64 for value in sums):
+        raise _error(shard, "has a manifest without checksums")
+    if rows != (shard.start, shard.stop):
+        raise _error(
+            shard, f"holds the papers {rows[0]} to {rows[1]}, not {shard.start} to {shard.stop}"
+        )
+    if made_of["sha256"] != checkpoint["sha256"]:
+        raise _error(
+            shard, f"was made with another checkpoint, {made_of['name']} at {made_of['revision']}"
+        )
+    for name, wanted in settings.to_dict().items():
+        if wanted != "auto" and encoder.get(name) != wanted:
+            raise _error(shard, f"was made with {name} {encoder.get(name)!r}, not {wanted!r}")
+    return manifest
+
+
+def _blocks(shard: Shard, manifest: dict[str, Any]) -> Iterator[np.ndarray]:
+    """Yield a shard's vectors in runs of ``ROWS_AT_ONCE`` rows, after checking their shape."""
+    try:
+        shape = open_matrix(shard.vectors).shape
+        blocks = matrix_blocks(shard.vectors, ROWS_AT_ONCE)
+    except InputError as error:
+        raise _error(shard, f"has no sound vectors ({error})") from error
+    wanted = (shard.stop - shard.start, manifest["dimensions"])
+    if shape != wanted:
+        raise _error(shard, f"holds a matrix of shape {shape}, not {wanted}")
+    yield from blocks
+
+
+def _differing(mine: Any, other: Any) -> str:
+    """Return what of ``mine`` is not as in ``other``."""
+    if isinstance(mine, dict):
+        return ", ".join(
+            f"{name} {value!r}" for name, value in mine.items() if value != other.get(name)
+        )
+    return repr(mine)
+
+
+def _error(shard: Shard, what: str) -> InputError:
+    return InputError(
+        f"Shard {shard.name} {what}. Make it anew: rm -f '{shard.vectors}' '{shard.manifest}', "
+        "then run snakemake again."
+    )

@@ -1,0 +1,80 @@
+"""What a config asks for, in numbers and names: the part of the rules that needs no Snakemake."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .settings import EncoderSettings
+
+
+def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
+    """Return the shards of a sample of ``papers``: name to (first row, row behind the last)."""
+    return {
+        f"{number:05d}": (start, min(start + size, papers))
+        for number, start in enumerate(range(0, papers, size))
+    }
+
+
+def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
+    """Return the encoder settings of an entry of ``models:``."""
+    names = ("pooling", "max_length", "normalize", "dtype", "prompt", "dimensions")
+    return EncoderSettings(**{name: model[name] for name in names})
+
+
+def read_filter_report(path: Path) -> dict[str, Any]:
+    """Return what ``filter_papers`` reported."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+def same_input(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
+    """Tell whether ``report`` is of this snapshot (by its size) and these categories."""
+    mine = snapshot.stat().st_size, corpus["categories"]
+    return mine == (report["snapshot"]["bytes"], report["categories"])
+
+
+def check_size(size: int | None, papers: int) -> None:
+    """Fail if a sample of ``size`` papers (None: all) cannot be drawn from ``papers``."""
+    if size is not None and size > papers:
+        raise InputError(
+            f"sample.size asks for {size:,} papers, but only {papers:,} passed the filter. "
+            "Lower sample.size, set it to all, or widen corpus.categories."
+        )
+
+
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Tell whether this machine has an NVIDIA or AMD GPU, by its device files."""
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
+
+
+def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> str:
+    """Return a few lines that say what will be made from what.
+
+    Args:
+        config: the config with all defaults.
+        snapshot: where the snapshot lies.
+        folder: where the results go.
+        gpu: whether shards are embedded on GPUs.
+    """
+    corpus, sample, size = config["corpus"], config["sample"], config["shards"]["size"]
+    if sample["size"] == "all":
+        papers, shards = "all papers", f"shards of {size:,}"
+    else:
+        papers = f"{sample['size']:,} papers"
+        shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
+    lines = [
+        f"Snapshot  {snapshot} ({snapshot.stat().st_size / 1e9:.2f} GB)",
+        f"Papers    {papers} of {', '.join(corpus['categories'])}, drawn with seed {sample['seed']}, in {shards}",
+    ]
+    for model in config["models"]:
+        asked = encoder_settings(model).to_dict()
+        settings = ", ".join(
+            f"{name} {asked[name]}" for name in ("pooling", "max_length", "normalize", "dtype")
+        )
+        lines.append(f"Model     {model['label']}: {model['name']} ({settings})")
+    lines.append(
+        f"Device    {'GPU' if gpu else 'CPU (this machine has no GPU): fine for a demo, slow for a corpus'}"
+    )
+    lines.append(f"Results   {folder}")
+    return "\n".join(lines)

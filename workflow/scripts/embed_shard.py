@@ -1,0 +1,61 @@
+"""Embed one shard of the drawn papers."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+import torch
+from arxiv_embeddings.command import run
+from arxiv_embeddings.devices import choose_device, describe
+from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.files import write_json
+from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.shards import embed_shard
+from arxiv_embeddings.versions import versions
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.gpus)
+    encoder = Encoder(arguments.model, arguments.encoder, device, arguments.tokens_per_batch)
+    about = describe(device)
+    log.info("Encoding on %s: %s.", about["name"], encoder.settings.to_json())
+    content = embed_shard(
+        arguments.papers,
+        arguments.start,
+        arguments.stop,
+        encoder,
+        arguments.model,
+        arguments.vectors,
+    )
+    packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
+    write_json(arguments.manifest, {**content, "device": about, "versions": packages})
+
+
+def tokens_per_batch(text: str) -> int | None:
+    return None if text == "auto" else int(text)
+
+
+if __name__ == "__main__":
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of drawn papers")
+    parser.add_argument("--start", type=int, required=True, help="row of the shard's first paper")
+    parser.add_argument("--stop", type=int, required=True, help="row behind its last paper")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
+    parser.add_argument(
+        "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
+    )
+    parser.add_argument(
+        "--gpus", type=int, default=0, help="GPUs the job was given; 0: use the CPU"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
+    parser.add_argument(
+        "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto by the device"
+    )
+    parser.add_argument("--vectors", type=Path, required=True, help=".npy file to write")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON manifest to write")
+    run(main, parser)

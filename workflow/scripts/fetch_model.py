@@ -1,0 +1,19 @@
+"""Fetch a checkpoint into a folder, so that the jobs need no network."""
+
+import argparse
+from pathlib import Path
+
+from arxiv_embeddings.checkpoints import fetch_model
+from arxiv_embeddings.command import run
+
+
+def main(arguments: argparse.Namespace) -> None:
+    fetch_model(arguments.name, arguments.revision, arguments.folder)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="Hugging Face id or local directory")
+    parser.add_argument("--revision", help="full commit id; none for a local directory")
+    parser.add_argument("--folder", type=Path, required=True, help="folder to make")
+    run(main, parser)

@@ -1,0 +1,68 @@
+"""Check all shards of a model and merge them into one matrix with the papers of its rows."""
+
+import argparse
+import contextlib
+import json
+from pathlib import Path
+
+from arxiv_embeddings.checkpoints import read_manifest
+from arxiv_embeddings.command import run
+from arxiv_embeddings.files import write_json, written_beside
+from arxiv_embeddings.merging import merge_shards, shards_of
+from arxiv_embeddings.provenance import commit
+from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.versions import versions
+
+
+def main(arguments: argparse.Namespace) -> None:
+    with contextlib.ExitStack() as renamed_at_the_end:
+        embeddings = renamed_at_the_end.enter_context(written_beside(arguments.embeddings))
+        papers = renamed_at_the_end.enter_context(written_beside(arguments.papers))
+        content = merge_shards(
+            arguments.drawn,
+            shards_of(arguments.shards, arguments.size, arguments.shard_size),
+            arguments.encoder,
+            read_manifest(arguments.model),
+            embeddings,
+            papers,
+        )
+    filtered = json.loads(arguments.filter_report.read_text())
+    write_json(
+        arguments.manifest,
+        {
+            "config": arguments.config,
+            "snapshot": filtered["snapshot"],
+            "records": filtered["records"],
+            "sample": {
+                "size": arguments.size,
+                "seed": arguments.seed,
+                "drawn_from": filtered["records"]["kept"],
+            },
+            **content,
+            "commit": commit(Path(__file__).parent),
+            "versions": versions("numpy", "pyarrow", "snakemake"),
+        },
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--drawn", type=Path, required=True, help="Parquet file of drawn papers")
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--size", type=int, required=True, help="papers in the sample")
+    parser.add_argument("--shard-size", type=int, required=True, help="papers in a shard")
+    parser.add_argument(
+        "--seed", type=int, required=True, help="of the drawing order, for the record"
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
+    parser.add_argument(
+        "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
+    )
+    parser.add_argument("--filter-report", type=Path, required=True, help="filter.json")
+    parser.add_argument(
+        "--config", type=json.loads, required=True, help="config for the record (JSON)"
+    )
+    parser.add_argument("--embeddings", type=Path, required=True, help=".npy file to write")
+    parser.add_argument("--papers", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--manifest", type=Path, required=True, help="JSON manifest to write")
+    run(main, parser)

@@ -1,0 +1,26 @@
+"""Put the papers in the drawing order of a seed; the first n of them are the sample of size n."""
+
+import argparse
+from pathlib import Path
+
+from arxiv_embeddings.command import run
+from arxiv_embeddings.files import written_beside
+from arxiv_embeddings.sampling import sample_papers
+
+
+def main(arguments: argparse.Namespace) -> None:
+    with written_beside(arguments.drawn) as partial:
+        sample_papers(arguments.papers, arguments.seed, arguments.size, partial)
+
+
+def size(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of kept papers")
+    parser.add_argument("--seed", type=int, required=True, help="as pandas' random_state")
+    parser.add_argument("--size", type=size, required=True, help="papers the sample needs, or all")
+    parser.add_argument("--drawn", type=Path, required=True, help="Parquet file to write")
+    run(main, parser)
