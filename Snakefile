@@ -26,6 +26,7 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         # The shards are targets too, so that a lost one is made again even when all is merged.
         sampled_shards,
@@ -34,9 +35,12 @@ rule all:
             model=MODELS,
             file=["embeddings.npy", "papers.parquet", "manifest.json"],
         ),
-    default_target: True
 
 
 onstart:
+    or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS)
     gpus = workflow.non_local_exec or planning.has_gpu()
-    print(planning.summary(config, SNAPSHOT, f"{os.getcwd()}/results/{CORPUS}", gpus), file=sys.stderr)
+    print(
+        planning.summary(config, SNAPSHOT, f"{os.getcwd()}/results/{CORPUS}", gpus),
+        file=sys.stderr,
+    )

@@ -15,14 +15,17 @@ sys.path.insert(0, SCRIPTS)
 os.environ.update(SCRIPTS=SCRIPTS)
 
 from arxiv_embeddings import planning
-from arxiv_embeddings.config import check_config, find_input
+from arxiv_embeddings.config import check_config, check_snapshot, find_input
 from arxiv_embeddings.errors import InputError
 
 # Commands run on the Python that runs Snakemake, also where its environment is not activated. With
 # --sdm conda or apptainer the environment of the rule goes in front of it.
-os.environ.update(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+os.environ.update(
+    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+)
 
-INPUT_FOLDERS = [Path.cwd(), WORKFLOW]
+# The working directory as a relative path, so that inputs keep their names when it moves.
+INPUT_FOLDERS = [Path(), WORKFLOW]
 SCHEMA = WORKFLOW / "workflow/schemas/config.schema.yaml"
 
 
@@ -38,6 +41,7 @@ or_stop(check_config, config, SCHEMA, INPUT_FOLDERS)
 validate(config, SCHEMA)  # fills in the defaults
 
 CORPUS = config["corpus"]["name"]
+# A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
 SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
@@ -45,7 +49,7 @@ MODELS = {model["label"]: model for model in config["models"]}
 FILTER_REPORT = Path(f"results/{CORPUS}/filter.json")
 
 # A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
-if workflow.is_main_process and FILTER_REPORT.is_file():
+if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
     filtered = or_stop(planning.read_filter_report, FILTER_REPORT)
     if planning.same_input(filtered, SNAPSHOT, config["corpus"]):
         or_stop(planning.check_size, SAMPLE_SIZE, filtered["records"]["kept"])

@@ -5,7 +5,7 @@
 checkpoint filter_papers:
     input:
         # A fresh download of the same file changes its time; its size is compared instead.
-        snapshot=ancient(SNAPSHOT),
+        snapshot=ancient(SNAPSHOT or []),
     output:
         papers="<results>/papers.parquet",
         report="<results>/filter.json",
@@ -13,20 +13,20 @@ checkpoint filter_papers:
         "<logs>/filter_papers.log",
     benchmark:
         "<benchmarks>/filter_papers.tsv"
-    params:
-        categories=config["corpus"]["categories"],
-        max_bad_records=config["corpus"]["max_bad_records"],
-        snapshot_bytes=SNAPSHOT.stat().st_size,
+    conda:
+        "../../envs/corpus.yaml"
     threads: 2
     resources:
         mem=growing(2, "GB"),
         runtime=growing(60, "m"),
-    conda:
-        "../../envs/corpus.yaml"
+    params:
+        categories=config["corpus"]["categories"],
+        max_bad_records=config["corpus"]["max_bad_records"],
+        snapshot_bytes=SNAPSHOT.stat().st_size if SNAPSHOT else None,
     message:
         "Filtering the snapshot"
     shell:
-        "python3 \"$SCRIPTS/filter_papers.py\" --snapshot {input.snapshot:q}"
+        'python3 "$SCRIPTS/filter_papers.py" --snapshot {input.snapshot:q}'
         " --categories {params.categories:q} --max-bad-records {params.max_bad_records}"
         " --papers {output.papers:q} --report {output.report:q} --log {log:q}"
 
@@ -40,8 +40,8 @@ rule sample_papers:
         "<logs>/sample_papers.log",
     benchmark:
         "<benchmarks>/sample_papers.tsv"
-    params:
-        seed=config["sample"]["seed"],
+    conda:
+        "../../envs/corpus.yaml"
     threads: 2
     resources:
         mem=growing(4, "GB"),
@@ -49,10 +49,10 @@ rule sample_papers:
         # Only checked against the papers there are. All papers are written whatever the size, so it is
         # no parameter that would draw, and embed, them again.
         sample_size=config["sample"]["size"],
-    conda:
-        "../../envs/corpus.yaml"
+    params:
+        seed=config["sample"]["seed"],
     message:
         "Putting the papers in drawing order"
     shell:
-        "python3 \"$SCRIPTS/sample_papers.py\" --papers {input:q} --seed {params.seed}"
+        'python3 "$SCRIPTS/sample_papers.py" --papers {input:q} --seed {params.seed}'
         " --size {resources.sample_size} --drawn {output:q} --log {log:q}"

@@ -12,15 +12,15 @@ rule fetch_model:
         directory("resources/models/{model}"),
     log:
         "<logs>/{model}/fetch_model.log",
+    conda:
+        "../../envs/embed.yaml"
     params:
         source=checkpoint_source,
         revision=revision_option,
-    conda:
-        "../../envs/embed.yaml"
     message:
         "Fetching {params.source}"
     shell:
-        "python3 \"$SCRIPTS/fetch_model.py\" --name {params.source:q} {params.revision}"
+        'python3 "$SCRIPTS/fetch_model.py" --name {params.source:q} {params.revision}'
         " --folder {output:q} --log {log:q}"
 
 
@@ -35,22 +35,23 @@ rule embed_shard:
         "<logs>/{model}/embed_shard/{shard}.log",
     benchmark:
         "<benchmarks>/{model}/embed_shard/{shard}.tsv"
-    params:
-        start=shard_start,
-        stop=shard_stop,
-        encoder=encoder_settings,
+    conda:
+        "../../envs/embed.yaml"
     threads: 8
     resources:
         gpu=gpus_for_shard,
         mem=growing(16, "GB"),
         runtime=growing(120, "m"),
         tokens_per_batch="auto",
-    conda:
-        "../../envs/embed.yaml"
+    params:
+        start=shard_start,
+        stop=shard_stop,
+        encoder=encoder_settings,
     message:
-        "Embedding papers {params.start} to {params.stop} with {wildcards.model}"
+        "Embedding papers {params.start} to {params.stop} with {wildcards.model} (GPUs: {resources.gpu},"
+        " memory: {resources.mem}, minutes: {resources.runtime})"
     shell:
-        "python3 \"$SCRIPTS/embed_shard.py\" --papers {input.papers:q} --start {params.start} --stop {params.stop}"
+        'python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
         " --model {input.model:q} --encoder {params.encoder:q} --gpus {resources.gpu} --threads {threads}"
         " --tokens-per-batch {resources.tokens_per_batch}"
         " --vectors {output.vectors:q} --manifest {output.manifest:q} --log {log:q}"
@@ -70,6 +71,12 @@ rule merge_shards:
         "<logs>/{model}/merge_shards.log",
     benchmark:
         "<benchmarks>/{model}/merge_shards.tsv"
+    conda:
+        "../../envs/embed.yaml"
+    threads: 1
+    resources:
+        mem=growing(4, "GB"),
+        runtime=growing(60, "m"),
     params:
         shards=subpath(output.embeddings, parent=True),
         size=lambda wildcards: sample_size(),
@@ -77,16 +84,10 @@ rule merge_shards:
         seed=config["sample"]["seed"],
         encoder=encoder_settings,
         config=recorded_config,
-    threads: 1
-    resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
-    conda:
-        "../../envs/embed.yaml"
     message:
         "Checking and merging the shards of {wildcards.model}"
     shell:
-        "python3 \"$SCRIPTS/merge_shards.py\" --drawn {input.drawn:q} --shards {params.shards:q}/shards"
+        'python3 "$SCRIPTS/merge_shards.py" --drawn {input.drawn:q} --shards {params.shards:q}/shards'
         " --size {params.size} --shard-size {params.shard_size} --seed {params.seed}"
         " --model {input.model:q} --encoder {params.encoder:q} --filter-report {input.report:q}"
         " --config {params.config:q} --embeddings {output.embeddings:q} --papers {output.papers:q}"

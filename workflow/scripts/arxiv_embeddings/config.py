@@ -1,6 +1,7 @@
 """Checking the config before anything runs, in words that name the key and what is allowed."""
 
 import collections
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,10 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Path]) -> None:
-    """Fail with every error of ``config``: against the schema first, then against what is there.
+    """Fail with every error of ``config``: against the schema first, then among its models.
+
+    Snakemake hands over what stands in braces after ``--config`` as text (``sample={size: 100}`` gives
+    ``"100"``); such numbers and truth values are put into ``config`` as what they are.
 
     Args:
         config: the config as it was read.
@@ -26,12 +30,26 @@ def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Pa
         InputError: one line for each error, with the path of its key and what is allowed there.
     """
     schema = yaml.safe_load(schema_path.read_text())
+    _parse_texts(config, schema)
     errors = list(_schema_errors(config, schema))
     if not errors:
-        errors += _snapshot_errors(config["snapshot"], folders)
         errors += _model_errors(config["models"], folders)
     if errors:
         raise InputError("\n".join(["The config has errors:", *(f"  {error}" for error in errors)]))
+
+
+def _parse_texts(value: Any, schema: dict[str, Any]) -> Any:
+    """Return ``value`` with texts parsed where ``schema`` wants none; containers are changed in place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            value[key] = _parse_texts(inner, schema.get("properties", {}).get(key, {}))
+    elif isinstance(value, list):
+        value[:] = [_parse_texts(inner, schema.get("items", {})) for inner in value]
+    elif isinstance(value, str) and not jsonschema.Draft202012Validator(schema).is_valid(value):
+        with contextlib.suppress(yaml.YAMLError):
+            parsed = yaml.safe_load(value)
+            return parsed if jsonschema.Draft202012Validator(schema).is_valid(parsed) else value
+    return value
 
 
 def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -49,14 +67,6 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
             yield f"{place}{error.instance!r} is not allowed. {error.schema.get('description', error.message)}"
 
 
-def _snapshot_errors(name: str, folders: Sequence[Path]) -> Iterator[str]:
-    if not find_input(name, folders):
-        yield (
-            f"snapshot: there is no {name!r} in {' or '.join(map(str, folders))}. "
-            "Put the metadata file there, or set the key to where it is."
-        )
-
-
 def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iterator[str]:
     labels = collections.Counter(model["label"] for model in models)
     for number, model in enumerate(models):
@@ -68,14 +78,27 @@ def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iter
         if not HUB_ID.fullmatch(name):
             yield (
                 f"{place}.name: {name!r} is no Hugging Face id (owner/name), and there is no such "
-                f"directory in {' or '.join(map(str, folders))}."
+                f"directory in {_listed(folders)}."
             )
         elif model.get("revision") is None:
             yield (
                 f"{place}.revision: {name!r} needs one, the full commit id of the checkpoint (40 "
                 f"hexadecimal digits). If a local directory is meant, there is none of that name in "
-                f"{' or '.join(map(str, folders))}."
+                f"{_listed(folders)}."
             )
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return " or ".join(str(folder.resolve()) for folder in folders)
+
+
+def check_snapshot(name: str, folders: Sequence[Path]) -> None:
+    """Fail if there is no file ``name`` in any of ``folders``."""
+    if not find_input(name, folders):
+        raise InputError(
+            f"snapshot: there is no {name!r} in {_listed(folders)}. "
+            "Put the metadata file there, or set the key to where it is."
+        )
 
 
 def find_input(name: str, folders: Sequence[Path]) -> Path | None:
