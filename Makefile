@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := resources/demo
-SOURCES := workflow/scripts tests
+SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
 .PHONY: install demo test lint format clean lock

@@ -99,7 +99,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(
 
 
 def test_a_changed_pooling_leaves_the_other_model_alone(fresh: Workflow) -> None:
-    both = {"sample": {"size": 10}}
+    both: dict[str, Any] = {"sample": {"size": 10}}
     fresh.run(models=[model("first"), model("second")], **both)
     changed = [model("first"), model("second", pooling="cls")]
     assert fresh.run(models=changed, **both).jobs == embedding(1)

@@ -13,7 +13,8 @@ from isal import isal_zlib
 
 from .errors import InputError
 
-BLOCK = 1 << 18  # bytes read at a time: small enough to stay in the processor's cache
+READ = 1 << 22  # bytes read at a time: enough that hashing them in a thread pays
+BLOCK = 1 << 18  # bytes handed on at a time: few enough to stay in the processor's cache
 UTF8_BOM = b"\xef\xbb\xbf"
 DAMAGED = (isal_zlib.error, zlib.error, zstandard.ZstdError)
 FORMATS = {
@@ -123,12 +124,14 @@ class Snapshot:
         """Yield the file's bytes, counted and hashed (in a thread: hashing lets go of the GIL)."""
         with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
             hashed = None
-            while block := file.read(BLOCK):
-                self.bytes_read += len(block)
+            while data := file.read(READ):
                 if hashed is not None:
                     hashed.result()
-                hashed = pool.submit(self._sha256.update, block)
-                yield block
+                hashed = pool.submit(self._sha256.update, data)
+                for start in range(0, len(data), BLOCK):
+                    block = data[start : start + BLOCK]
+                    self.bytes_read += len(block)
+                    yield block
 
     def _decompressed(
         self, blocks: Iterator[bytes], new: Callable[[], Decompressor], members: int | None = None
