@@ -42,7 +42,7 @@ validate(config, SCHEMA)  # fills in the defaults
 
 CORPUS = config["corpus"]["name"]
 # A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
-SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS)
+SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS, Path.is_file)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}
@@ -93,7 +93,7 @@ def encoder_settings(wildcards):
 def checkpoint_source(wildcards):
     """The path of a local checkpoint, else its Hugging Face id."""
     name = MODELS[wildcards.model]["name"]
-    return str(find_input(name, INPUT_FOLDERS) or name)
+    return str(find_input(name, INPUT_FOLDERS, Path.is_dir) or name)
 
 
 def revision_option(wildcards):

@@ -11,7 +11,7 @@ from arxiv_embeddings.devices import choose_device, describe
 from arxiv_embeddings.encoder import Encoder
 from arxiv_embeddings.files import write_json
 from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.shards import embed_shard
+from arxiv_embeddings.shards import embed_shard, forget_chunks
 from arxiv_embeddings.versions import versions
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
     write_json(arguments.manifest, {**content, "device": about, "versions": packages})
+    forget_chunks(arguments.vectors)
 
 
 def tokens_per_batch(text: str) -> int | None:

@@ -4,13 +4,16 @@ import argparse
 from pathlib import Path
 
 from arxiv_embeddings.command import run
-from arxiv_embeddings.files import written_beside
+from arxiv_embeddings.files import scratch_beside, written_beside
 from arxiv_embeddings.sampling import sample_papers
 
 
 def main(arguments: argparse.Namespace) -> None:
-    with written_beside(arguments.drawn) as partial:
-        sample_papers(arguments.papers, arguments.seed, arguments.size, partial)
+    with (
+        scratch_beside(arguments.drawn.with_suffix(".buckets")) as scratch,
+        written_beside(arguments.drawn) as partial,
+    ):
+        sample_papers(arguments.papers, arguments.seed, arguments.size, partial, scratch)
 
 
 def size(text: str) -> int | None:

@@ -9,7 +9,13 @@ from typing import Any
 
 import huggingface_hub
 import safetensors
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
+from huggingface_hub.utils import logging as hub_logging
 
 from .errors import InputError
 from .files import file_sha256, json_sha256, write_json, written_beside
@@ -24,6 +30,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = re.compile(
     r"[^/]+\.json|vocab\.txt|merges\.txt|[^/]+\.model|[^/]+\.safetensors|\d+_[^/]+/config\.json"
 )
+
+TOKENIZER = re.compile(r"tokenizer\.json|vocab\.txt|vocab\.json|.+\.model")
 
 
 def fetch_model(name: str, revision: str | None, folder: Path) -> None:
@@ -103,7 +111,7 @@ def _download(name: str, revision: str | None) -> Path:
             f"if {name} is meant to be a local directory: there is none of that name."
         )
     log.info("Fetching %s at %s.", name, revision)
-    huggingface_hub.utils.logging.disable_propagation()  # it prints by itself
+    hub_logging.disable_propagation()  # it prints by itself
     try:
         return Path(
             huggingface_hub.snapshot_download(
@@ -113,6 +121,10 @@ def _download(name: str, revision: str | None) -> Path:
                 ignore_patterns=["onnx/*", "openvino/*"],
             )
         )
+    except HFValidationError as error:
+        raise InputError(
+            f"{name} is neither a local directory nor a Hugging Face id: {error}"
+        ) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
@@ -128,7 +140,7 @@ def _check(name: str, source: Path, files: list[str]) -> None:
         raise InputError(
             f"{name} has no config.json: it is no checkpoint that transformers can load."
         )
-    if not any(file.startswith("tokenizer") or file.startswith("vocab") for file in files):
+    if not any(TOKENIZER.fullmatch(file) for file in files):
         raise InputError(f"{name} has no tokenizer files. Save the tokenizer beside the weights.")
     weights = [file for file in files if file.endswith(".safetensors")]
     if not weights:
@@ -138,7 +150,12 @@ def _check(name: str, source: Path, files: list[str]) -> None:
         )
     index = source / "model.safetensors.index.json"
     if index.is_file():
-        listed = set(json.loads(index.read_text())["weight_map"].values())
+        try:
+            listed = set(json.loads(index.read_text())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"The index {index} is damaged ({error!r}). Fetch it again."
+            ) from error
         if missing := sorted(listed - set(weights)):
             raise InputError(f"{name} lacks {', '.join(missing)}. Fetch it again.")
     for file in weights:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     logging.captureWarnings(capture=True)
+    # SIGTERM (scancel, a time limit) ends the job like any error does: partial files are removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         work(arguments)
     except InputError as error:

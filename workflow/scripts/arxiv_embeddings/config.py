@@ -3,7 +3,7 @@
 import collections
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,13 @@ import yaml
 
 from .errors import InputError
 
+# JSON schema takes 100.0 for an integer; counts are written without a point.
+VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -45,26 +52,32 @@ def _parse_texts(value: Any, schema: dict[str, Any]) -> Any:
             value[key] = _parse_texts(inner, schema.get("properties", {}).get(key, {}))
     elif isinstance(value, list):
         value[:] = [_parse_texts(inner, schema.get("items", {})) for inner in value]
-    elif isinstance(value, str) and not jsonschema.Draft202012Validator(schema).is_valid(value):
-        with contextlib.suppress(yaml.YAMLError):
+    elif isinstance(value, str) and not VALIDATOR(schema).is_valid(value):
+        with contextlib.suppress(yaml.YAMLError, ValueError):
             parsed = yaml.safe_load(value)
-            return parsed if jsonschema.Draft202012Validator(schema).is_valid(parsed) else value
+            return parsed if VALIDATOR(schema).is_valid(parsed) else value
     return value
 
 
 def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = VALIDATOR(schema)
     for error in sorted(validator.iter_errors(config), key=lambda error: error.json_path):
         path = error.json_path.removeprefix("$").removeprefix(".")
         place = f"{path}: " if path else ""
         if error.validator == "additionalProperties":
             known = error.schema["properties"]
-            for key in sorted(set(error.instance) - set(known)):
+            for key in sorted(set(error.instance) - set(known), key=str):
                 yield f"{place}unknown key {key!r}. Allowed here: {', '.join(known)}."
         elif error.validator == "required":
             yield f"{place}{error.message}: {error.schema.get('description', '')}"
         else:
-            yield f"{place}{error.instance!r} is not allowed. {error.schema.get('description', error.message)}"
+            allowed = error.schema.get("description", error.message)
+            keys = (
+                f" Its keys: {', '.join(error.schema['properties'])}."
+                if error.validator == "type" and "properties" in error.schema
+                else ""
+            )
+            yield f"{place}{error.instance!r} is not allowed. {allowed}{keys}"
 
 
 def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iterator[str]:
@@ -73,7 +86,7 @@ def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iter
         place, label, name = f"models[{number}]", model["label"], model["name"]
         if labels[label] > 1:
             yield f"{place}.label: {label!r} is used by {labels[label]} models. Each needs its own."
-        if find_input(name, folders):
+        if find_input(name, folders, Path.is_dir):
             continue
         if not HUB_ID.fullmatch(name):
             yield (
@@ -94,16 +107,19 @@ def _listed(folders: Sequence[Path]) -> str:
 
 def check_snapshot(name: str, folders: Sequence[Path]) -> None:
     """Fail if there is no file ``name`` in any of ``folders``."""
-    if not find_input(name, folders):
+    if not find_input(name, folders, Path.is_file):
         raise InputError(
             f"snapshot: there is no {name!r} in {_listed(folders)}. "
             "Put the metadata file there, or set the key to where it is."
         )
 
 
-def find_input(name: str, folders: Sequence[Path]) -> Path | None:
-    """Return where the file or directory ``name`` lies: the first of ``folders`` that has it, or None.
+def find_input(name: str, folders: Sequence[Path], kind: Callable[[Path], bool]) -> Path | None:
+    """Return where the input ``name`` lies: in the first of ``folders`` that has it, or None.
 
-    An absolute path is looked for as it stands.
+    Args:
+        name: a relative path, or an absolute one, which is looked for as it stands.
+        folders: where a relative path is looked for, in this order.
+        kind: ``Path.is_file`` or ``Path.is_dir``.
     """
-    return next((folder / name for folder in folders if (folder / name).exists()), None)
+    return next((folder / name for folder in folders if kind(folder / name)), None)

@@ -54,6 +54,7 @@ class Encoder:
         self._model.to(device).eval()
         self._check_lengths()
         self._end_token = self._find_end_token()
+        self._check_prompt()
         self._causal = self._is_causal()
         self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
         self.dimensions = settings.dimensions or self._model.config.hidden_size
@@ -166,32 +167,52 @@ class Encoder:
         """Return the token the tokenizer puts behind every text, if last-token pooling relies on it."""
         if self.settings.pooling != "last":
             return None
-        empty = self._tokenizer("")["input_ids"]
-        return empty[-1] if empty else None
+        empty, some = (self._tokenizer(text)["input_ids"] for text in ("", "a"))
+        if empty and empty[-1] == some[-1]:
+            return int(empty[-1])
+        log.warning(
+            "The tokenizer puts no end token behind a text, so last-token pooling takes the text's own "
+            "last token. Most checkpoints for last-token pooling are trained on an end token."
+        )
+        return None
+
+    def _check_prompt(self) -> None:
+        """Fail if the prompt leaves no room for a text."""
+        prompt = len(self._tokenizer(self.settings.prompt)["input_ids"])
+        if self.settings.prompt and prompt >= self.settings.max_length:
+            raise InputError(
+                f"The prompt alone has {prompt} tokens, and max_length is {self.settings.max_length}: "
+                "no text would be seen. Raise max_length or shorten the prompt."
+            )
 
     def _is_causal(self) -> bool:
         """Tell by trial whether tokens never see the ones behind them.
 
         Configurations do not say it reliably (some decoders are run without the causal mask), so two
         texts that differ in their last token are compared: in a causal model the hidden states before
-        it are the same.
+        it are the same. The tokens are spread over the vocabulary, as checkpoints have runs of tokens that
+        they were never trained to tell apart.
         """
-        rows = torch.arange(1, 9, device=self.device).repeat(2, 1)
-        rows[1, -1] += 1
+        vocabulary = self._model.get_input_embeddings().num_embeddings
+        spread = torch.linspace(0, vocabulary - 1, 16, device=self.device).long()
+        rows = spread[:8].repeat(8, 1)
+        rows[:, -1] = spread[8:]
         with torch.inference_mode():
             hidden = self._model(input_ids=rows).last_hidden_state[:, :-1].float()
-        return torch.allclose(hidden[0], hidden[1], rtol=1e-3, atol=1e-3)
+        return torch.allclose(hidden, hidden[:1], rtol=1e-3, atol=1e-3)
 
 
 def _load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     try:
-        return transformers.AutoTokenizer.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except (
         Exception
     ) as error:  # transformers raises whatever the damaged file makes it stumble over
         raise InputError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
+    tokenizer.truncation_side = "right"  # whatever it declares: the head of a text is kept
+    return tokenizer
 
 
 def _load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedModel:
@@ -200,7 +221,6 @@ def _load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedMode
         model, report = transformers.AutoModel.from_pretrained(
             folder,
             dtype=dtype,
-            attn_implementation="sdpa",
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
@@ -212,6 +232,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedMode
         raise InputError(
             f"The model in {folder} has an encoder and a decoder, which is not supported."
         )
+    model.config.use_cache = False
     # The pooler is a head for BERT's first training task; none of the poolings here uses it.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:

@@ -63,7 +63,7 @@ class Filter:
         self.bad_lines: dict[str, list[int]] = {}
         self.last_error: str | None = None
 
-    def papers(self, lines: list[bytes]) -> list[Record]:
+    def papers(self, lines: list[bytes], parse_all: bool = False) -> list[Record]:
         """Return the wanted records among ``lines``, in order, and count the rest.
 
         A line in the snapshot's own form is dropped by its bytes alone: inside a JSON string every
@@ -71,7 +71,7 @@ class Filter:
         value. Every other line is parsed in full, and so is a line whose own form is in doubt: no
         record from ``{"id":"`` to ``}``, a key missing in front of or behind the categories, the
         key there twice, an escape within the prefix, or bytes beyond ASCII, which the snapshot
-        does not hold.
+        does not hold. ``parse_all`` parses every line in full.
         """
         wanted = tuple(prefix.encode() for prefix in self.prefixes)
         reach = max(map(len, wanted))
@@ -83,6 +83,7 @@ class Filter:
             at = line.find(CATEGORIES)
             if (
                 at > 0
+                and not parse_all
                 and not line.startswith(wanted, at + value)
                 and line.startswith(b'{"id":"')
                 and line.endswith(b"}")
@@ -96,9 +97,12 @@ class Filter:
                 continue
             try:
                 record = decode(line)
-            except msgspec.DecodeError:
-                self._count_bad(number, line)
-                continue
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                read = read_slowly(line)
+                if isinstance(read, str):
+                    self._count_bad(number, line, read)
+                    continue
+                record = read
             if record.categories.startswith(self.prefixes):
                 papers.append(record)
             else:
@@ -106,11 +110,11 @@ class Filter:
         self.lines += len(lines)
         return papers
 
-    def _count_bad(self, number: int, line: bytes) -> None:
+    def _count_bad(self, number: int, line: bytes, reason: str) -> None:
         if not line.strip():
             self.blank += 1
             return
-        self.last_error = reason = what_is_wrong(line)
+        self.last_error = reason
         self.bad[reason] += 1
         shown = self.bad_lines.setdefault(reason, [])
         if len(shown) < LINES_SHOWN:
@@ -118,11 +122,15 @@ class Filter:
             log.warning("Line %d is no readable record: %s.", number, reason)
 
 
-def what_is_wrong(line: bytes) -> str:
-    """Return why ``line`` is no record: ``not_json``, ``no_title``, ``title_is_not_text`` and so on."""
+def read_slowly(line: bytes) -> Record | str:
+    """Return the record on a line that the typed decoder refuses, or why it is none.
+
+    The reasons are ``not_json``, ``not_an_object``, ``no_title``, ``title_is_not_text`` and so on. There is
+    a record if a key stands twice: as in ``json.loads`` the last one counts, whatever the first one holds.
+    """
     try:
         content = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "not_json"
     if not isinstance(content, dict):
         return "not_an_object"
@@ -131,7 +139,7 @@ def what_is_wrong(line: bytes) -> str:
             return f"no_{name}"
         if not isinstance(content[name], str):
             return f"{name}_is_not_text"
-    raise AssertionError(f"a sound record was refused: {line!r}")
+    return Record(**{name: content[name] for name in REQUIRED})
 
 
 def table(records: list[Record]) -> pa.Table:
@@ -230,7 +238,8 @@ def _groups(snapshot: Snapshot, keep: Filter) -> Iterator[list[Record]]:
     group: list[Record] = []
     with Progress(snapshot.size, "bytes") as progress:
         for lines in snapshot.line_blocks():
-            group += keep.papers(lines)
+            # A last line without its newline may be cut anywhere, also behind a brace.
+            group += keep.papers(lines, parse_all=snapshot.cut_line)
             progress.advance(snapshot.bytes_read - progress.done, records=len(lines))
             if len(group) >= ROWS_PER_GROUP:
                 yield group
@@ -248,7 +257,7 @@ def _check(snapshot: Snapshot, keep: Filter, kept: int, max_bad_records: float) 
         )
     read = keep.lines - keep.blank
     bad = keep.bad.total()
-    if bad > max_bad_records * read:
+    if read and bad / read > max_bad_records:
         reasons = "; ".join(
             f"{count:,} {reason} (lines {', '.join(map(str, keep.bad_lines[reason]))}{', …' * (count > LINES_SHOWN)})"
             for reason, count in sorted(keep.bad.items())

@@ -59,7 +59,7 @@ def open_matrix(path: Path) -> np.memmap:
     """
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(matrix, np.memmap):
         raise InputError(f"{path} holds no matrix")

@@ -13,11 +13,15 @@ from .settings import EncoderSettings
 
 log = logging.getLogger(__name__)
 
-# What sentence-transformers writes into 1_Pooling/config.json, and the name used here.
+# What sentence-transformers writes into 1_Pooling/config.json, and the name used here: one key for each
+# way of pooling, or since its version 6 the way's name under the key pooling_mode.
 DECLARED_POOLING = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_lasttoken": "last",
     "pooling_mode_cls_token": "cls",
+    "mean": "mean",
+    "lasttoken": "last",
+    "cls": "cls",
 }
 
 
@@ -32,8 +36,8 @@ def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Ten
     if pooling == "last":
         rows = torch.arange(len(hidden), device=hidden.device)
         return hidden[rows, lengths - 1].float()
-    own = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
-    return (hidden.float() * own[:, :, None]).sum(dim=1) / lengths[:, None]
+    padding = torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]
+    return hidden.float().masked_fill(padding[:, :, None], 0).sum(dim=1) / lengths[:, None]
 
 
 def finish(vectors: torch.Tensor, dimensions: int | None, normalize: bool) -> torch.Tensor:
@@ -64,7 +68,7 @@ def resolve(settings: EncoderSettings, folder: Path) -> EncoderSettings:
             )
         log.warning("The checkpoint's %s module is left out, as pooling is explicit.", unknown[0])
     if pooling == "auto":
-        pooling = _declared_pooling(folder, modules, kinds)
+        pooling = _declared_pooling(folder, modules, kinds, settings.prompt)
     if normalize == "auto":
         if modules is None:
             raise InputError(
@@ -83,14 +87,19 @@ def _declared_pooling(folder: Path, modules: list[dict[str, Any]] | None, kinds:
     path = folder / modules[kinds.index("Pooling")]["path"] / "config.json"
     declared = _read(path) or {}
     modes = [
-        mode
-        for mode, value in declared.items()
-        if mode.startswith("pooling_mode_") and value is True
+        name for name, on in declared.items() if name.startswith("pooling_mode_") and on is True
     ]
+    if "pooling_mode" in declared:
+        modes = [str(declared["pooling_mode"])]
     if len(modes) != 1 or modes[0] not in DECLARED_POOLING:
         raise InputError(
             f"{path} declares {', '.join(modes) or 'no pooling'}, which is not supported. "
             "Set pooling to mean, last or cls."
+        )
+    if prompt and declared.get("include_prompt") is False:
+        raise InputError(
+            f"{path} leaves the prompt's tokens out of the mean (include_prompt), which is not supported. "
+            "Set pooling to mean to take them in, or leave out the prompt."
         )
     return DECLARED_POOLING[modes[0]]
 

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .files import scratch_beside
 from .planning import check_size
 from .progress import Progress
 
@@ -28,7 +27,9 @@ def drawing_order(papers: int, seed: int) -> np.ndarray:
     return np.random.RandomState(seed).permutation(papers)
 
 
-def sample_papers(papers_path: Path, seed: int, size: int | None, drawn_path: Path) -> None:
+def sample_papers(
+    papers_path: Path, seed: int, size: int | None, drawn_path: Path, scratch: Path
+) -> None:
     """Write all papers in drawing order; the first n rows are the sample of size n.
 
     A random order cannot be read from a Parquet file, and three million papers should not be held in
@@ -42,6 +43,7 @@ def sample_papers(papers_path: Path, seed: int, size: int | None, drawn_path: Pa
         seed: of the drawing order, 0 to 2**32 - 1.
         size: how many papers the sample shall have; None for all of them.
         drawn_path: the Parquet file to write.
+        scratch: a folder to make, for the buckets; the caller removes it.
 
     Raises:
         InputError: there are fewer than ``size`` papers.
@@ -52,11 +54,8 @@ def sample_papers(papers_path: Path, seed: int, size: int | None, drawn_path: Pa
         log.info("Drawing %s papers with seed %d.", f"{count:,}", seed)
         place = np.empty(count, dtype=np.int64)
         place[drawing_order(count, seed)] = np.arange(count)
-        with (
-            scratch_beside(drawn_path.with_suffix(".buckets")) as folder,
-            Progress(2 * count, "papers dealt and sorted") as progress,
-        ):
-            buckets = _deal(papers, place, folder, progress)
+        with Progress(2 * count, "papers dealt and sorted") as progress:
+            buckets = _deal(papers, place, scratch, progress)
             _sort(buckets, papers.schema_arrow, drawn_path, progress)
     log.info("Wrote %s papers in drawing order.", f"{count:,}")
 

@@ -20,7 +20,7 @@ from .progress import Progress
 
 log = logging.getLogger(__name__)
 
-PAPERS_PER_CHUNK = 512  # what a killed job has to do again, at most
+PAPERS_PER_CHUNK = 256  # what a killed job has to do again, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def embed_shard(
     """Write the vectors of the drawn papers ``start`` to ``stop - 1``; return what the manifest says.
 
     The vectors are a float32 matrix (stop - start, d) in the papers' order. Finished chunks are kept
-    in ``<shard>.chunks`` beside it until the shard is whole, and taken up by the next run.
+    in a folder beside it and taken up by the next run, until ``forget_chunks`` is called.
 
     Args:
         papers_path: the drawn papers.
@@ -64,7 +64,7 @@ def embed_shard(
         "checkpoint": checkpoints.read_manifest(model_folder),
         "encoder": encoder.settings.to_dict(),
     }
-    folder = vectors_path.with_suffix(".chunks")
+    folder = _chunk_folder(vectors_path)
     ids_hash, texts_hash = TextsHash(), TextsHash()
     tokens = at_max_length = resumed = 0
     papers = stop - start
@@ -95,7 +95,6 @@ def embed_shard(
     if resumed:
         log.info("Took %d papers from an earlier run of this job.", resumed)
     log.info("Embedded %d papers: %s.", papers - resumed, progress.line())
-    shutil.rmtree(folder, ignore_errors=True)
     return {
         "shard": vectors_path.stem,
         "start": start,
@@ -114,6 +113,15 @@ def embed_shard(
         "papers_per_second": round((papers - resumed) / progress.seconds, 1),
         "tokens_per_second": round(progress.rate("tokens"), 1),
     }
+
+
+def forget_chunks(vectors_path: Path) -> None:
+    """Remove the finished chunks of a shard whose vectors and manifest are both written."""
+    shutil.rmtree(_chunk_folder(vectors_path), ignore_errors=True)
+
+
+def _chunk_folder(vectors_path: Path) -> Path:
+    return vectors_path.with_suffix(".chunks")
 
 
 def _chunks(papers_path: Path, start: int, stop: int, made_by: dict[str, Any]) -> Iterator[Chunk]:
