@@ -79,7 +79,9 @@ def resolve(settings: EncoderSettings, folder: Path) -> EncoderSettings:
     return dataclasses.replace(settings, pooling=pooling, normalize=normalize)
 
 
-def _declared_pooling(folder: Path, modules: list[dict[str, Any]] | None, kinds: list[str]) -> str:
+def _declared_pooling(
+    folder: Path, modules: list[dict[str, Any]] | None, kinds: list[str], prompt: str
+) -> str:
     if modules is None or "Pooling" not in kinds:
         raise InputError(
             f"pooling is auto, but the checkpoint in {folder} declares none. Set pooling to mean, last or cls."
