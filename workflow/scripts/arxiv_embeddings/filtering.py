@@ -28,7 +28,7 @@ PARQUET = {
     "use_dictionary": SCHEMA.names[2:],
     "write_statistics": SCHEMA.names[2:],
 }
-ROWS_PER_GROUP = 16_384  # about 20 MB of text
+ROWS_PER_GROUP = 8_192  # about 10 MB of text
 LINES_SHOWN = 5  # line numbers kept for each kind of bad record
 REQUIRED = ("id", "title", "abstract", "categories")
 

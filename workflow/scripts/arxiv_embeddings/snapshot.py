@@ -141,6 +141,8 @@ class Snapshot:
         used = False  # whether the current stream has been given a byte
         finished = 0
         for block in blocks:
+            if members is None and finished and not used:
+                block = block.lstrip(b"\0")  # padding, as tapes have it
             while block:
                 if finished == members:
                     break  # what lies behind the member of a zip file is its directory
@@ -172,6 +174,9 @@ class Snapshot:
             raise self._error(
                 f"is a zip archive without its end ({error}): the download was cut. Download it again"
             ) from error
+        # zipfile raises whatever a damaged directory makes it stumble over.
+        except Exception as error:
+            raise self._error(f"is a damaged zip archive ({error}). Download it again") from error
         if len(members) != 1:
             names = ", ".join(member.filename for member in members[:5]) or "none"
             raise self._error(
@@ -202,6 +207,10 @@ class Snapshot:
 
     def _packed_member(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
         """Yield the packed bytes of ``member`` while the whole archive is read, counted and hashed."""
+        if member.header_offset < 0:
+            raise self._error(
+                "is a damaged zip archive (a file before its start). Download it again"
+            )
         with self.path.open("rb") as file:
             file.seek(member.header_offset + 26)
             lengths = file.read(4)  # of the local header's name and extra field (APPNOTE 4.3.7)
