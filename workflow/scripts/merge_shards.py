@@ -1,7 +1,6 @@
 """Check all shards of a model and merge them into one matrix with the papers of its rows."""
 
 import argparse
-import contextlib
 import json
 from pathlib import Path
 
@@ -9,15 +8,18 @@ from arxiv_embeddings.checkpoints import read_manifest
 from arxiv_embeddings.command import run
 from arxiv_embeddings.files import write_json, written_beside
 from arxiv_embeddings.merging import merge_shards, shards_of
+from arxiv_embeddings.planning import read_filter_report
 from arxiv_embeddings.provenance import commit
 from arxiv_embeddings.settings import EncoderSettings
 from arxiv_embeddings.versions import versions
 
 
 def main(arguments: argparse.Namespace) -> None:
-    with contextlib.ExitStack() as renamed_at_the_end:
-        embeddings = renamed_at_the_end.enter_context(written_beside(arguments.embeddings))
-        papers = renamed_at_the_end.enter_context(written_beside(arguments.papers))
+    filtered = read_filter_report(arguments.filter_report)
+    with (
+        written_beside(arguments.embeddings) as embeddings,
+        written_beside(arguments.papers) as papers,
+    ):
         content = merge_shards(
             arguments.drawn,
             shards_of(arguments.shards, arguments.size, arguments.shard_size),
@@ -26,23 +28,21 @@ def main(arguments: argparse.Namespace) -> None:
             embeddings,
             papers,
         )
-    filtered = json.loads(arguments.filter_report.read_text())
-    write_json(
-        arguments.manifest,
-        {
-            "config": arguments.config,
-            "snapshot": filtered["snapshot"],
-            "records": filtered["records"],
-            "sample": {
-                "size": arguments.size,
-                "seed": arguments.seed,
-                "drawn_from": filtered["records"]["kept"],
-            },
-            **content,
-            "commit": commit(Path(__file__).parent),
-            "versions": versions("numpy", "pyarrow", "snakemake"),
-        },
-    )
+    sample = {
+        "size": arguments.size,
+        "seed": arguments.seed,
+        "drawn_from": filtered["records"]["kept"],
+    }
+    manifest = {
+        "config": arguments.config,
+        "snapshot": filtered["snapshot"],
+        "records": filtered["records"],
+        "sample": sample,
+        **content,
+        "commit": commit(Path(__file__).parent),
+        "versions": versions("numpy", "pyarrow", "snakemake"),
+    }
+    write_json(arguments.manifest, manifest)
 
 
 if __name__ == "__main__":

@@ -85,21 +85,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        files = {name: facts["bytes"] for name, facts in manifest["files"].items()}
+        content = {
+            "name": manifest["name"],
+            "revision": manifest["revision"],
+            "sha256": json_sha256(manifest["files"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{folder} holds no fetched checkpoint ({MANIFEST}: {error}). Delete it and run again."
         ) from error
-    for name, facts in manifest["files"].items():
+    for name, size in files.items():
         file = folder / name
-        if not file.is_file() or file.stat().st_size != facts["bytes"]:
+        if not file.is_file() or file.stat().st_size != size:
             raise InputError(
                 f"{file} is missing or cut. Delete {folder} and run again to fetch it anew."
             )
-    return {
-        "name": manifest["name"],
-        "revision": manifest["revision"],
-        "sha256": json_sha256(manifest["files"]),
-    }
+    return content
 
 
 def _download(name: str, revision: str | None) -> Path:
@@ -126,7 +128,7 @@ def _download(name: str, revision: str | None) -> Path:
             f"{name} is neither a local directory nor a Hugging Face id: {error}"
         ) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().partition("\n")[0]
         raise InputError(
             f"{name} at {revision} is neither in the Hugging Face cache of this machine nor could it be "
             f"downloaded ({type(error).__name__}: {reason}). Run this step where the network is, log in "

@@ -53,7 +53,7 @@ class Filter:
         bad: number of unreadable records so far, by reason.
         bad_lines: the first line numbers (from 1) for each of those reasons.
         lines: lines seen so far.
-        last_error: what was wrong with the last line, or None if it was sound.
+        last_error: what was wrong in the last run of lines, or None if they were sound.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
@@ -71,7 +71,8 @@ class Filter:
         value. Every other line is parsed in full, and so is a line whose own form is in doubt: no
         record from ``{"id":"`` to ``}``, a key missing in front of or behind the categories, the
         key there twice, an escape within the prefix, or bytes beyond ASCII, which the snapshot
-        does not hold. ``parse_all`` parses every line in full.
+        does not hold. (A key that is itself written with escapes is not seen this way, and what is damaged
+        in an unwanted record that still has this form is not looked for.) ``parse_all`` parses every line in full.
         """
         wanted = tuple(prefix.encode() for prefix in self.prefixes)
         reach = max(map(len, wanted))
@@ -257,7 +258,7 @@ def _check(snapshot: Snapshot, keep: Filter, kept: int, max_bad_records: float) 
         )
     read = keep.lines - keep.blank
     bad = keep.bad.total()
-    if read and bad / read > max_bad_records:
+    if read and not bad / read <= max_bad_records:  # said so that NaN allows nothing
         reasons = "; ".join(
             f"{count:,} {reason} (lines {', '.join(map(str, keep.bad_lines[reason]))}{', …' * (count > LINES_SHOWN)})"
             for reason, count in sorted(keep.bad.items())

@@ -40,6 +40,8 @@ class MatrixWriter:
 
     def append(self, block: np.ndarray) -> None:
         """Write the next rows: a float32 block (any number of rows, d)."""
+        if block.shape[1:] != self.shape[1:]:
+            raise ValueError(f"a block of shape {block.shape} for a matrix of shape {self.shape}")
         data = np.ascontiguousarray(block, dtype="<f4").data
         self._rows_left -= len(block)
         self._sha256.update(data)

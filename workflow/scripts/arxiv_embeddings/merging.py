@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ from .settings import EncoderSettings
 log = logging.getLogger(__name__)
 
 COLUMNS = ("id", "topic", "category 0", "category 1")
+SUMS = ("ids_sha256", "texts_sha256", "vectors_sha256")
+# What is read of a shard's manifest, and the type it has there.
+MANIFEST_KINDS: dict[str, type] = {
+    **dict.fromkeys(("start", "stop", "dimensions", "tokens"), int),
+    **dict.fromkeys(("encoder", "checkpoint"), dict),
+    **dict.fromkeys(SUMS, str),
+}
 ROWS_AT_ONCE = 4_096
 
 
@@ -128,22 +136,23 @@ def _read_manifest(
     """Return the manifest of a shard, checked against what was asked for."""
     try:
         manifest: dict[str, Any] = json.loads(shard.manifest.read_text())
-        rows = manifest["start"], manifest["stop"]
-        encoder, made_of = manifest["encoder"], manifest["checkpoint"]
-        manifest["dimensions"], manifest["tokens"]
-        sums = [manifest[name] for name in ("ids_sha256", "texts_sha256", "vectors_sha256")]
+        kinds = {name: type(manifest[name]) for name in MANIFEST_KINDS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _error(shard, f"has no sound manifest ({type(error).__name__}: {error})") from error
-    if not all(isinstance(value, str) and len(value) == 64 for value in sums):
+    if kinds != MANIFEST_KINDS:
+        wrong = [name for name, kind in kinds.items() if kind != MANIFEST_KINDS[name]]
+        raise _error(shard, f"has no sound manifest (values of {', '.join(wrong)})")
+    if not all(manifest[name] for name in SUMS):
         raise _error(shard, "has a manifest without checksums")
+    rows, encoder = (manifest["start"], manifest["stop"]), manifest["encoder"]
+    made_of = manifest["checkpoint"]
     if rows != (shard.start, shard.stop):
         raise _error(
             shard, f"holds the papers {rows[0]} to {rows[1]}, not {shard.start} to {shard.stop}"
         )
-    if made_of["sha256"] != checkpoint["sha256"]:
-        raise _error(
-            shard, f"was made with another checkpoint, {made_of['name']} at {made_of['revision']}"
-        )
+    if made_of.get("sha256") != checkpoint["sha256"]:
+        other = f"{made_of.get('name')} at {made_of.get('revision')}"
+        raise _error(shard, f"was made with another checkpoint, {other}")
     for name, wanted in settings.to_dict().items():
         if wanted != "auto" and encoder.get(name) != wanted:
             raise _error(shard, f"was made with {name} {encoder.get(name)!r}, not {wanted!r}")
@@ -173,7 +182,7 @@ def _differing(mine: Any, other: Any) -> str:
 
 
 def _error(shard: Shard, what: str) -> InputError:
+    repair = shlex.join(["rm", "-f", str(shard.vectors), str(shard.manifest)])
     return InputError(
-        f"Shard {shard.name} {what}. Make it anew: rm -f '{shard.vectors}' '{shard.manifest}', "
-        "then run snakemake again."
+        f"Shard {shard.name} {what}. Make it anew: {repair}, then run snakemake again."
     )

@@ -23,8 +23,16 @@ def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
 
 
 def read_filter_report(path: Path) -> dict[str, Any]:
-    """Return what ``filter_papers`` reported."""
-    report: dict[str, Any] = json.loads(path.read_text())
+    """Return what ``filter_papers`` reported.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        report["snapshot"]["bytes"], report["records"]["kept"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error!r}). Delete it and run again.") from error
     return report
 
 

@@ -15,9 +15,12 @@ from .errors import InputError
 
 READ = 1 << 22  # bytes read at a time: enough that hashing them in a thread pays
 BLOCK = 1 << 18  # bytes handed on at a time: few enough to stay in the processor's cache
+LONGEST_LINE = 1 << 24  # bytes; a record of the snapshot has some thousand
 UTF8_BOM = b"\xef\xbb\xbf"
 DAMAGED = (isal_zlib.error, zlib.error, zstandard.ZstdError)
-FORMATS = {
+# A zstd file may begin with a frame to be skipped, as pzstd writes it (RFC 8878, 3.1.2).
+ZSTD_SKIPPABLE = {bytes([0x50 + i]) + b"\x2a\x4d\x18": "zstd" for i in range(16)}
+FORMATS = ZSTD_SKIPPABLE | {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
@@ -86,6 +89,10 @@ class Snapshot:
                 first = False
             lines = (rest + block).split(b"\n")
             rest = lines.pop()
+            if len(rest) > LONGEST_LINE:
+                raise self._error(
+                    f"has a line of more than {LONGEST_LINE:,} bytes, so it is no file of JSON lines"
+                )
             if lines:
                 yield lines
         if first:

@@ -1,0 +1,663 @@
+"""A throw-away SLURM cluster on one machine, for tests against the real thing.
+
+    sudo python tests/slurm/cluster.py up
+    eval "$(python tests/slurm/cluster.py env)"
+    srun --partition=gpu --gpus=1 env | grep CUDA
+    sudo python tests/slurm/cluster.py down
+
+It runs munge, slurmdbd on MariaDB, slurmctld and the slurmd of two nodes with two GPUs each. All
+state lies in one folder, ports and sockets are the cluster's own, and nothing of the host's
+configuration is read or written: a SLURM that the machine has of its own is left alone. The GPUs
+are device files that SLURM hands out and counts; no job can compute on them.
+
+In pytest, `with Cluster() as cluster:` gives a fixture a cluster of its own. It is taken down when
+the block ends, and also when the process dies inside it, whatever it dies of.
+
+Every daemon runs in the foreground with its own folder as working folder, the steps of SLURM
+inherit it, and every job carries SLURM_CONF and SLURMD_NODENAME. So the processes of a cluster are
+found by its folder alone, whoever started them, and there are no pid files to mistrust.
+
+Tried with SLURM 22.05 of Debian 12, on cgroup v1 and v2.
+"""
+
+import argparse
+import contextlib
+import functools
+import os
+import random
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+T = TypeVar("T")
+
+NODES = ("node1", "node2")
+ACCOUNT = "research"
+PACKAGES = (
+    "slurmctld",
+    "slurmd",
+    "slurmdbd",
+    "slurm-client",
+    "slurm-wlm-basic-plugins",
+    "slurm-wlm-mysql-plugin",
+    "munge",
+    "mariadb-server",
+)
+PROGRAMS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd", "slurmstepd")
+
+# Not below TMPDIR, which may be another one under sudo.
+DEFAULT_FOLDER = Path("/tmp/slurm-cluster")  # noqa: S108 (`up` makes it anew, or fails)
+# Lies in every folder that `up` made, so that `down` cannot delete any other.
+MARKER = "throw-away-slurm-cluster"
+# The path of a socket may have 107 characters, and SLURM's longest below the folder is like
+# node1/node1_1234567.4294967294.
+LONGEST_FOLDER = 70
+
+CGROUPS = Path("/sys/fs/cgroup")
+V1_CONTROLLERS = ("cpuacct", "freezer", "memory")
+
+SLURM_CONF = """\
+ClusterName=throwaway
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={slurmctld_port}
+SlurmctldPidFile={folder}/slurmctld/pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+StateSaveLocation={folder}/slurmctld
+SlurmdPidFile={folder}/%n/pid
+SlurmdLogFile={folder}/log/%n.log
+SlurmdSpoolDir={folder}/%n
+SlurmUser=root
+MailProg=/bin/true
+# Or the daemons would listen on every interface.
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+# With cgroup v2 two clusters on one machine share the cgroups of a node: job ids must differ.
+FirstJobId={slurmctld_port}00
+
+AuthType=auth/munge
+# A requeued job waits until its old credential has expired: two minutes by default.
+AuthInfo=socket={folder}/munged/socket,cred_expire=10
+
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={slurmdbd_port}
+# Not a password with munge, but the socket; towards slurmdbd, AuthInfo is not used.
+AccountingStoragePass={folder}/munged/socket
+AccountingStorageTRES=gres/gpu
+# Unknown accounts are refused, as on most clusters.
+AccountingStorageEnforce=associations
+
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+ProctrackType={proctrack}
+TaskPlugin={task}
+JobAcctGatherType={job_acct_gather}
+JobAcctGatherFrequency=1
+
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+# Tests wait for all of these.
+SchedulerParameters=batch_sched_delay=0,bf_interval=5,sched_interval=5
+SlurmdTimeout=15
+KillWait=5
+# A node that was down comes back by itself.
+ReturnToService=2
+
+# Nodes may claim more than the machine has.
+SlurmdParameters=config_overrides
+NodeName=DEFAULT CPUs=4 RealMemory=10000 Gres=gpu:a100:2
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1_port}
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={node2_port}
+
+PartitionName=DEFAULT Nodes=ALL DefMemPerCPU=500 DefaultTime=10 MaxTime=1-0
+PartitionName=cpu Default=YES
+PartitionName=gpu PriorityTier=1
+PartitionName=urgent PriorityTier=10
+"""
+
+GRES_CONF = """\
+NodeName=node1 Name=gpu Type=a100 File={folder}/node1/gpu[0-1]
+NodeName=node2 Name=gpu Type=a100 File={folder}/node2/gpu[0-1]
+"""
+
+SLURMDBD_CONF = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munged/socket
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={slurmdbd_port}
+PidFile={folder}/slurmdbd/pid
+LogFile={folder}/log/slurmdbd.log
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm
+"""
+
+# By what enforces memory, see Cluster.cgroup.
+CGROUP_CONF = {
+    "cgroup/v1": """\
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={folder}/cgroup
+ConstrainRAMSpace=yes
+# Or a job over its memory would go on in swap.
+ConstrainSwapSpace=yes
+""",
+    "cgroup/v2": """\
+CgroupPlugin=cgroup/v2
+# systemd may be absent, and would not clean up after a cluster that was killed.
+IgnoreSystemd=yes
+CgroupAutomount=yes
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=yes
+""",
+    "": """\
+# slurmd always starts with a plugin, and only this one bears to have no cgroups.
+CgroupPlugin=cgroup/v1
+""",
+}
+
+
+class ClusterError(RuntimeError):
+    """A cluster cannot do what was asked; the message says why."""
+
+
+class _Process(NamedTuple):
+    """A process of a cluster: its program, or "job", and the daemon or node that it is part of."""
+
+    pid: int
+    program: str
+    place: str
+
+
+def wait_for(condition: Callable[[], T], timeout: float, what: str) -> T:
+    """Poll `condition` until it holds, and return what it returned.
+
+    Raises:
+        ClusterError: It did not hold within `timeout` seconds; `what` is the sentence that did not
+            come true.
+    """
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise ClusterError(f"waited {timeout:g} s in vain: {what}")
+        time.sleep(0.1)
+    return result
+
+
+def missing_packages() -> list[str]:
+    """Name the Debian packages that a cluster needs and this machine lacks."""
+    if not shutil.which("dpkg-query"):
+        return list(PACKAGES)
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES]
+    # It fails when it does not know one of them, and still lists the others.
+    listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [package for package in PACKAGES if f"{package} installed" not in listed]
+
+
+def obstacle() -> str:
+    """Say in one line why no cluster can run here; say nothing where one can."""
+    reasons = []
+    if os.geteuid() != 0:
+        reasons.append("a SLURM cluster needs root, because slurmd starts each job as its user")
+    if missing := missing_packages():
+        reasons.append(f"missing packages: {' '.join(missing)} (`up --install` as root gets them)")
+    return "; ".join(reasons)
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install Debian packages, and keep their services from starting."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ClusterError(f"only root on Debian or Ubuntu can install {' '.join(packages)}")
+    # Packages ask this program whether they may start a service; containers often have one.
+    policy = Path("/usr/sbin/policy-rc.d")
+    original = policy.with_name("policy-rc.d.before-slurm-cluster")
+    if policy.exists() and not original.exists():
+        policy.rename(original)
+    try:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        apt_get = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=120"]
+        for command in (["update"], ["install", "--no-install-recommends", *packages]):
+            _run([*apt_get, *command], {"DEBIAN_FRONTEND": "noninteractive"}, timeout=900)
+    finally:
+        policy.unlink(missing_ok=True)
+        if original.exists():
+            original.rename(policy)
+
+
+class Cluster:
+    """A SLURM cluster whose whole state is one folder.
+
+    Every method works from any process of root, also on a cluster that another one started.
+
+    Attributes:
+        folder: Exists only while the cluster is up; the logs of the daemons are in its `log`.
+        env: The variables that lead the commands of SLURM to this cluster.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if folder is None:
+            folder = Path(tempfile.gettempdir()) / f"slurm-{secrets.token_hex(4)}"
+        self.folder = folder.resolve()
+        self.env = {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        self._daemons: list[subprocess.Popen[bytes]] = []
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.down()
+
+    def up(self) -> None:
+        """Start a fresh cluster, in place of one that may be there, and wait for its nodes.
+
+        When this process ends without having called `down` or `keep`, be it by SIGKILL, the cluster
+        is taken down.
+        """
+        if reasons := obstacle():
+            raise ClusterError(reasons)
+        if len(str(self.folder)) > LONGEST_FOLDER:
+            raise ClusterError(f"{self.folder} is too long a path for the sockets below it")
+        self.down()
+        try:
+            self._start_guard()
+            self._make_folder()
+            self._start_munged()
+            self._start_mariadbd()
+            self._start_slurmdbd()
+            self.start_slurmctld()
+            for node in NODES:
+                self.start_slurmd(node)
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> None:
+        """Kill all processes of the cluster and delete its folder, as far as there are any."""
+        if self.folder.exists():
+            # An empty one is what an `up` that was killed may leave.
+            ours = (self.folder / MARKER).exists() or not any(self.folder.iterdir())
+            if not ours:
+                raise ClusterError(f"{self.folder} is not a cluster's folder: choose another one")
+            if os.geteuid() != 0:
+                raise ClusterError(f"only root can take down the cluster in {self.folder}")
+        # Nothing that they could save is kept, so none is asked to end by itself.
+        self._kill(lambda process: True)
+        for daemon in self._daemons:
+            daemon.wait()
+        self._daemons.clear()
+        self._remove_cgroups()
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.keep()
+
+    def keep(self) -> None:
+        """Let the cluster outlive this process."""
+        if self._guard:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
+
+    @functools.cached_property
+    def cgroup(self) -> str:
+        """What enforces the memory of jobs: "cgroup/v1", "cgroup/v2", or nothing ("")."""
+        if all(os.access(CGROUPS / controller / "tasks", os.W_OK) for controller in V1_CONTROLLERS):
+            return "cgroup/v1"
+        controllers = CGROUPS / "cgroup.subtree_control"
+        if not controllers.exists():
+            return ""
+        try:
+            # slurmd does the same, and does not start where it is forbidden, as in most containers.
+            controllers.write_text("+cpu +cpuset +memory")
+        except OSError:
+            return ""
+        return "cgroup/v2"
+
+    def run(self, *command: str) -> str:
+        """Run a command that may ask this cluster, and return what it printed.
+
+        Raises:
+            ClusterError: It failed; the message holds its output.
+        """
+        return _run(command, self.env)
+
+    def node_states(self) -> dict[str, str]:
+        """Tell the state of each node as sinfo does: "idle", "mixed", "down*" and so on."""
+        lines = self.run("sinfo", "--noheader", "--Node", "--partition=cpu", "--format=%N %T")
+        return dict(line.split() for line in lines.splitlines())
+
+    def start_slurmctld(self) -> None:
+        """Start slurmctld and wait until it answers."""
+        self._start("slurmctld", ["slurmctld", "-D"], lambda: self._succeeds("scontrol", "ping"))
+
+    def stop_slurmctld(self) -> None:
+        """Let slurmctld save its state and end."""
+
+        def running() -> list[_Process]:
+            return [process for process in self._processes() if process.place == "slurmctld"]
+
+        for process in running():
+            _send(signal.SIGTERM, process)
+        wait_for(lambda: not running(), 60, "slurmctld ends")
+
+    def start_slurmd(self, node: str) -> None:
+        """Start the slurmd of a node and wait until the node can have jobs."""
+        up = {"idle", "mixed", "allocated", "completing"}
+        self._start(node, ["slurmd", "-D", "-N", node], lambda: self.node_states()[node] in up)
+
+    def kill_slurmd(self, node: str, with_jobs: bool = False) -> None:
+        """Kill the slurmd of a node with SIGKILL; SLURM takes notice after SlurmdTimeout.
+
+        The jobs go on, as they do when the daemon crashes. With `with_jobs` they are killed at the
+        same time, as when the node loses power.
+        """
+        programs = (*PROGRAMS, "job") if with_jobs else ("slurmd",)
+        self._kill(lambda process: process.place == node and process.program in programs)
+
+    def _start_guard(self) -> None:
+        """Start the process that takes the cluster down once this one is dead.
+
+        It waits for the end of its input, which comes whatever this one dies of.
+        """
+        self._guard = subprocess.Popen(
+            [sys.executable, __file__, "down", "--folder", self.folder, "--at-end-of-input"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _make_folder(self) -> None:
+        """Lay out what the daemons expect to find."""
+        self.folder.mkdir(parents=True)
+        (self.folder / MARKER).touch()
+        for name in ("log", "munged", "mariadbd", "slurmdbd", "slurmctld", *NODES):
+            (self.folder / name).mkdir()
+        for node in NODES:
+            for gpu in ("gpu0", "gpu1"):
+                # SLURM accepts nothing but device files; each of these is one more /dev/null.
+                os.mknod(self.folder / node / gpu, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+
+        names = ("slurmctld_port", "slurmdbd_port", "node1_port", "node2_port")
+        facts: dict[str, object] = dict(zip(names, _free_ports(len(names)), strict=True))
+        facts["folder"] = self.folder
+        facts["host"] = socket.gethostname().split(".")[0]
+        facts["proctrack"] = "proctrack/cgroup" if self.cgroup else "proctrack/linuxproc"
+        facts["task"] = "task/cgroup" if self.cgroup else "task/none"
+        facts["job_acct_gather"] = f"jobacct_gather/{'cgroup' if self.cgroup else 'linux'}"
+        files = {
+            "slurm": SLURM_CONF,
+            "gres": GRES_CONF,
+            "slurmdbd": SLURMDBD_CONF,
+            "cgroup": CGROUP_CONF[self.cgroup],
+        }
+        for name, text in files.items():
+            (self.folder / f"{name}.conf").write_text(text.format_map(facts))
+        # slurmdbd insists, as this file may hold a password.
+        (self.folder / "slurmdbd.conf").chmod(0o600)
+        if self.cgroup == "cgroup/v1":
+            self._make_v1_cgroups()
+
+    def _v1_cgroups(self) -> dict[str, Path]:
+        """Name the cgroup of each controller below which SLURM makes its own."""
+        name = "slurm" + str(self.folder).replace("/", "-")
+        return {controller: CGROUPS / controller / name for controller in V1_CONTROLLERS}
+
+    def _make_v1_cgroups(self) -> None:
+        """Make a mount point for SLURM in which each controller is a cgroup of this cluster."""
+        mount_point = self.folder / "cgroup"
+        mount_point.mkdir()
+        for controller, cgroup in self._v1_cgroups().items():
+            cgroup.mkdir(exist_ok=True)
+            (mount_point / controller).symlink_to(cgroup)
+
+    def _remove_cgroups(self) -> None:
+        # With v2 it is SLURM that chooses them, by the name of the node.
+        v2_cgroups = [CGROUPS / "system.slice" / f"{node}_slurmstepd.scope" for node in NODES]
+        cgroups = [*self._v1_cgroups().values(), *v2_cgroups]
+
+        def removed() -> bool:
+            for cgroup in cgroups:
+                for folder, _, _ in os.walk(cgroup, topdown=False):
+                    with contextlib.suppress(OSError):
+                        Path(folder).rmdir()
+            return not any(cgroup.exists() for cgroup in cgroups)
+
+        # Those of v2 stay as long as another cluster has processes in them.
+        with contextlib.suppress(ClusterError):
+            wait_for(removed, 5, "the cgroups are empty")
+
+    def _start_munged(self) -> None:
+        folder = self.folder / "munged"
+        key = folder / "key"
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_bytes(128))
+        command = [
+            "munged",
+            "--foreground",
+            # Or it refuses to run where a group may write to one of the parent folders.
+            "--force",
+            f"--key-file={key}",
+            f"--socket={folder}/socket",
+            f"--pid-file={folder}/pid",
+            f"--seed-file={folder}/seed",
+        ]
+        ping = ["munge", "--no-input", f"--socket={folder}/socket"]
+        self._start("munged", command, lambda: self._succeeds(*ping))
+
+    def _start_mariadbd(self) -> None:
+        folder = self.folder / "mariadbd"
+        options = ["--no-defaults", "--user=root", f"--datadir={folder}/data"]
+        # Root needs no password, and nobody else gets in.
+        authentication = ["--auth-root-authentication-method=socket", "--skip-test-db"]
+        self.run("mariadb-install-db", *options, *authentication)
+        command = [
+            "mariadbd",
+            *options,
+            f"--tmpdir={folder}",
+            f"--pid-file={folder}/pid",
+            f"--socket={folder}/socket",
+            "--skip-networking",
+        ]
+        ping = ["mariadb-admin", "--no-defaults", f"--socket={folder}/socket", "ping"]
+        self._start("mariadbd", command, lambda: self._succeeds(*ping))
+
+    def _start_slurmdbd(self) -> None:
+        # slurmdbd.conf cannot name the database's socket, but the client library reads this.
+        env = {"MYSQL_UNIX_PORT": f"{self.folder}/mariadbd/socket"}
+        ping = ["sacctmgr", "--noheader", "list", "cluster"]
+        self._start("slurmdbd", ["slurmdbd", "-D"], lambda: self._succeeds(*ping), env)
+        # Now, as slurmctld reads the accounts when it starts.
+        users = {"root", os.environ.get("SUDO_USER", "root")}
+        for entity in (
+            ["cluster", "throwaway"],
+            ["account", ACCOUNT],
+            ["user", ",".join(users), f"account={ACCOUNT}"],
+        ):
+            self.run("sacctmgr", "--immediate", "add", *entity)
+
+    def _start(
+        self,
+        name: str,
+        command: Sequence[str],
+        ready: Callable[[], bool],
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a daemon in its folder and wait until it is ready."""
+        # Besides SLURM's own logs, which have the time of each line but miss the first ones.
+        output = self.folder / "log" / f"{name}.out"
+        with output.open("ab") as stream:
+            daemon = subprocess.Popen(
+                command,
+                cwd=self.folder / name,
+                env=_environment(self.env, env),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._daemons.append(daemon)
+
+        def is_ready() -> bool:
+            if daemon.poll() is not None:
+                raise ClusterError(f"{name} exited with {daemon.returncode}")
+            return ready()
+
+        try:
+            wait_for(is_ready, 60, f"{name} is ready")
+        except ClusterError as error:
+            end = _last_lines(output.read_text(errors="replace"))
+            raise ClusterError(f"{error}; its last words:\n{end}") from error
+
+    def _succeeds(self, *command: str) -> bool:
+        try:
+            self.run(*command)
+        except ClusterError:
+            return False
+        return True
+
+    def _processes(self) -> list[_Process]:
+        """Find the processes of the cluster, those of its jobs included."""
+        conf = f"SLURM_CONF={self.env['SLURM_CONF']}"
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            # Processes end meanwhile, and those of the kernel have no program.
+            with contextlib.suppress(OSError):
+                program = re.split("[- ]", (entry / "exe").readlink().name)[0]
+                cwd = Path(str((entry / "cwd").readlink()).removesuffix(" (deleted)"))
+                environ = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                if program in PROGRAMS and self.folder in cwd.parents:
+                    place = cwd.relative_to(self.folder).parts[0]
+                    found.append(_Process(int(entry.name), program, place))
+                elif conf in environ:
+                    nodes = [node for node in NODES if f"SLURMD_NODENAME={node}" in environ]
+                    found += [_Process(int(entry.name), "job", node) for node in nodes]
+        return found
+
+    def _kill(self, chosen: Callable[[_Process], bool]) -> None:
+        """Kill the chosen processes and what they start meanwhile."""
+
+        def gone() -> bool:
+            alive = [process for process in self._processes() if chosen(process)]
+            for process in alive:
+                _send(signal.SIGKILL, process)
+            return not alive
+
+        wait_for(gone, 30, "the killed processes end")
+
+
+def _send(number: signal.Signals, process: _Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Find ports on which nobody listens.
+
+    They are lower than those that outgoing connections get, or one of these might take the port of
+    a daemon while it is down for a test.
+    """
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports: list[int] = []
+    for port in random.sample(range(ephemeral // 2, ephemeral), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise ClusterError("there are no free ports")
+
+
+def _environment(*changes: Mapping[str, str] | None) -> dict[str, str]:
+    env = dict(os.environ)
+    for change in changes:
+        env |= change or {}
+    # The daemons lie in the last two, which `su` may leave out.
+    env["PATH"] = f"{env.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return env
+
+
+def _run(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: float = 60) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ClusterError(str(error)) from error
+    if done.returncode:
+        status = f"{shlex.join(command)} exited with {done.returncode}"
+        raise ClusterError(f"{status}\n{_last_lines(done.stdout)}")
+    return done.stdout
+
+
+def _last_lines(text: str, count: int = 15) -> str:
+    return "\n".join(text.splitlines()[-count:])
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start a fresh cluster, in place of one that is up")
+    up.add_argument("--install", action="store_true", help="install the packages it needs first")
+    down = commands.add_parser("down", help="kill the cluster and all its jobs, delete its folder")
+    down.add_argument("--at-end-of-input", action="store_true", help=argparse.SUPPRESS)
+    env = commands.add_parser("env", help='print what a shell needs: eval "$(cluster.py env)"')
+    for command in (up, down, env):
+        command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="%(default)s")
+    arguments = parser.parse_args()
+    cluster = Cluster(arguments.folder)
+
+    # As exceptions, so that a half-started cluster is taken down.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    # Other users than root must reach the sockets and slurm.conf.
+    os.umask(0o022)
+    try:
+        if arguments.command == "up":
+            began = time.monotonic()
+            if arguments.install and (missing := missing_packages()):
+                print("installing", *missing, flush=True)
+                install(missing)
+            cluster.up()
+            cluster.keep()
+            memory = f"enforced by {cluster.cgroup}" if cluster.cgroup else "not enforced"
+            print(f"up after {time.monotonic() - began:.0f} s, memory {memory}, logs in", end=" ")
+            print(cluster.folder / "log")
+        elif arguments.command == "down":
+            if arguments.at_end_of_input:
+                sys.stdin.buffer.read()
+            cluster.down()
+        elif not (cluster.folder / MARKER).exists():
+            raise ClusterError(f"no cluster in {cluster.folder}, `up` starts one")
+        else:
+            for name, value in cluster.env.items():
+                print(f"export {name}={shlex.quote(value)}")
+    except (ClusterError, OSError) as error:
+        sys.exit(f"cluster.py: {error}")
+
+
+if __name__ == "__main__":
+    main()
