@@ -13,8 +13,8 @@ from isal import isal_zlib
 
 from .errors import InputError
 
-READ = 1 << 22  # bytes read at a time: enough that hashing them in a thread pays
-BLOCK = 1 << 18  # bytes handed on at a time: few enough to stay in the processor's cache
+READ = 1 << 20  # bytes read at a time: enough that hashing them in a thread pays
+BLOCK = 1 << 17  # bytes handed on at a time: few enough to stay in the processor's cache
 LONGEST_LINE = 1 << 24  # bytes; a record of the snapshot has some thousand
 UTF8_BOM = b"\xef\xbb\xbf"
 DAMAGED = (isal_zlib.error, zlib.error, zstandard.ZstdError)
