@@ -37,7 +37,9 @@ WANTED = [name for name in TOPICS if name.startswith(("cs.", "physics."))]
 OTHERS = [name for name in TOPICS if name not in WANTED]
 OLD_ARCHIVES = {"hep-th", "hep-ph", "quant-ph"}  # had ids of their own before April 2007
 VERBS = "study measure simulate derive compare predict bound explain observe improve".split()
-JOINS = "of the under strong weak with without two-dimensional efficient robust novel and from".split()
+JOINS = (
+    "of the under strong weak with without two-dimensional efficient robust novel and from".split()
+)
 NAMES = ["Ada Lin", "Béla Kovács", "Chen Wei", "Dora Okafor", "Emil Sørensen", "Fatima Haddad"]
 JOURNALS = [None, None, "Phys.Rev.D76:013009,2007", "J. Made Up Res. 12 (2019) 34-56"]
 

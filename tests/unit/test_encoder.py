@@ -156,16 +156,16 @@ def test_batches_are_full_and_go_from_long_to_short(lengths: list[int], budget: 
 # Devices
 
 
-def test_a_job_without_gpus_runs_on_the_cpu() -> None:
-    assert choose_device(0) == CPU
+def test_a_job_for_the_cpu_runs_on_the_cpu() -> None:
+    assert choose_device("cpu") == CPU
 
 
 def test_a_job_with_a_gpu_that_sees_none_fails_with_the_name_of_the_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=rf"given 1 GPU.*sees none on {socket.gethostname()}"):
-        choose_device(1)
+    with pytest.raises(InputError, match=rf"given a GPU.*sees none on {socket.gethostname()}"):
+        choose_device("cuda")
 
 
 def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
@@ -175,7 +175,12 @@ def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
     options += ["--model", bert, "--encoder", EncoderSettings(dtype="float32").to_json()]
     options += ["--vectors", tmp_path / "s/0.npy", "--manifest", tmp_path / "s/0.json"]
     done = script(
-        "embed_shard.py", *options, "--gpus", 1, CUDA_VISIBLE_DEVICES="", HIP_VISIBLE_DEVICES=""
+        "embed_shard.py",
+        *options,
+        "--device",
+        "cuda",
+        CUDA_VISIBLE_DEVICES="",
+        HIP_VISIBLE_DEVICES="",
     )
     assert done.returncode == 1
     (line,) = done.stdout.splitlines()

@@ -293,7 +293,7 @@ def test_a_job_that_dies_before_its_manifest_resumes(
         stop=PAPERS,
         model=bert,
         encoder=SETTINGS,
-        gpus=0,
+        device="cpu",
         threads=torch.get_num_threads(),
         tokens_per_batch=None,
         vectors=tmp_path / "shards/00000.npy",

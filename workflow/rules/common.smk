@@ -114,9 +114,13 @@ def recorded_config(wildcards):
     return json.dumps({**parts, "model": MODELS[wildcards.model]})
 
 
+def device_for_shard(wildcards):
+    """The GPU on a cluster, and on this machine if it has one; else the CPU."""
+    return "cuda" if workflow.non_local_exec_or_dryrun or planning.has_gpu() else "cpu"
+
+
 def gpus_for_shard(wildcards):
-    """One on a cluster; on this machine, one if it has any."""
-    return 1 if workflow.non_local_exec_or_dryrun else int(planning.has_gpu())
+    return int(device_for_shard(wildcards) == "cuda")
 
 
 def growing(start, unit):

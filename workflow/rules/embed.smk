@@ -40,6 +40,7 @@ rule embed_shard:
     threads: 8
     resources:
         gpu=gpus_for_shard,
+        device=device_for_shard,
         mem=growing(16, "GB"),
         runtime=growing(120, "m"),
         tokens_per_batch="auto",
@@ -48,11 +49,11 @@ rule embed_shard:
         stop=shard_stop,
         encoder=encoder_settings,
     message:
-        "Embedding papers {params.start} to {params.stop} with {wildcards.model} (GPUs: {resources.gpu},"
+        "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
         " memory: {resources.mem}, minutes: {resources.runtime})"
     shell:
         'python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
-        " --model {input.model:q} --encoder {params.encoder:q} --gpus {resources.gpu} --threads {threads}"
+        " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --threads {threads}"
         " --tokens-per-batch {resources.tokens_per_batch}"
         " --vectors {output.vectors:q} --manifest {output.manifest:q} --log {log:q}"
 

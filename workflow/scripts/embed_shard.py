@@ -19,10 +19,11 @@ log = logging.getLogger(__name__)
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    device = choose_device(arguments.gpus)
+    device = choose_device(arguments.device)
     encoder = Encoder(arguments.model, arguments.encoder, device, arguments.tokens_per_batch)
     about = describe(device)
-    log.info("Encoding on %s: %s.", about["name"], encoder.settings.to_json())
+    packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
+    log.info("Encoding on %s with %s: %s.", about, packages, encoder.settings.to_json())
     content = embed_shard(
         arguments.papers,
         arguments.start,
@@ -31,7 +32,6 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.model,
         arguments.vectors,
     )
-    packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
     write_json(arguments.manifest, {**content, "device": about, "versions": packages})
     forget_chunks(arguments.vectors)
 
@@ -51,7 +51,7 @@ if __name__ == "__main__":
         "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
     )
     parser.add_argument(
-        "--gpus", type=int, default=0, help="GPUs the job was given; 0: use the CPU"
+        "--device", choices=["cuda", "cpu"], default="cpu", help="cuda: the GPU the job was given"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
     parser.add_argument(

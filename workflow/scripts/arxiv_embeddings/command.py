@@ -2,12 +2,15 @@
 
 import argparse
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import InputError
+from .signals import end_at_once
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +30,11 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     logging.captureWarnings(capture=True)
-    # SIGTERM (scancel, a time limit) ends the job like any error does: partial files are removed.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, end_at_once)
+    if job := os.environ.get("SLURM_JOB_ID"):
+        node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
+        restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
+        log.info("SLURM job %s on %s, restarts: %s.", job, node, restarts)
     try:
         work(arguments)
     except InputError as error:

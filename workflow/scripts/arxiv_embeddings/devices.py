@@ -11,23 +11,21 @@ import torch
 from .errors import InputError
 
 
-def choose_device(gpus: int) -> torch.device:
-    """Return the GPU of a job that was given ``gpus`` of them, or the CPU for a job without.
+def choose_device(kind: str) -> torch.device:
+    """Return the device of a job: ``cuda`` is the GPU it was given, ``cpu`` the CPU.
 
     Raises:
         InputError: the job was given a GPU and sees none. It never falls back to the CPU.
     """
-    if gpus == 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
+    if kind == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         raise InputError(
-            f"This job was given {gpus} GPU(s) but sees none on {socket.gethostname()} "
+            f"This job was given a GPU but sees none on {socket.gethostname()} "
             f"(CUDA_VISIBLE_DEVICES: {visible}; torch {torch.__version__}, built for CUDA "
             f"{torch.version.cuda or 'no'}). Exclude the node if its driver is broken, install a torch "
-            "that fits the driver, or ask for the CPU with --set-resources embed_shard:gpu=0."
+            "that fits the driver, or ask for the CPU with --set-resources embed_shard:device=cpu."
         )
-    return torch.device("cuda")
+    return torch.device(kind)
 
 
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:

@@ -17,6 +17,7 @@ from .files import TextsHash, json_sha256, written_beside
 from .matrices import MatrixWriter, matrix_sha256, open_matrix
 from .papers import read_papers
 from .progress import Progress
+from .signals import finishing_on_sigterm
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +82,10 @@ def embed_shard(
             lengths = np.array([len(row) for row in rows])
             vectors = _find(folder, chunk)
             if vectors is None:
-                vectors = encoder.encode(rows, report)
-                _check(vectors, chunk.ids)
-                _keep(folder, chunk, vectors)
+                with finishing_on_sigterm():
+                    vectors = encoder.encode(rows, report)
+                    _check(vectors, chunk.ids)
+                    _keep(folder, chunk, vectors)
             else:
                 resumed += len(rows)
                 progress.advance(len(rows))
