@@ -94,6 +94,8 @@ AccountingStoragePort={slurmdbd_port}
 # Not a password with munge, but the socket; towards slurmdbd, AuthInfo is not used.
 AccountingStoragePass={folder}/munged/socket
 AccountingStorageTRES=gres/gpu
+# Snakemake writes rule and wildcards of a job there.
+AccountingStoreFlags=job_comment
 # Unknown accounts are refused, as on most clusters.
 AccountingStorageEnforce=associations
 
@@ -252,7 +254,11 @@ class Cluster:
         if folder is None:
             folder = Path(tempfile.gettempdir()) / f"slurm-{secrets.token_hex(4)}"
         self.folder = folder.resolve()
-        self.env = {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        path = os.environ.get("PATH", os.defpath)
+        self.env = {
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+            "PATH": f"{self.folder}/bin:{path}",
+        }
         self._daemons: list[subprocess.Popen[bytes]] = []
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -410,6 +416,13 @@ class Cluster:
             (self.folder / f"{name}.conf").write_text(text.format_map(facts))
         # slurmdbd insists, as this file may hold a password.
         (self.folder / "slurmdbd.conf").chmod(0o600)
+        # Snakemake's jobstep plugin 0.6.1 hides SLURM_CONF from the srun of a job step, and then no
+        # command finds a cluster that is not the machine's own. This srun puts it back.
+        srun = self.folder / "bin/srun"
+        srun.parent.mkdir()
+        real = shutil.which("srun")
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n')
+        srun.chmod(0o755)
         if self.cgroup == "cgroup/v1":
             self._make_v1_cgroups()
 

@@ -224,7 +224,9 @@ def test_command_line() -> None:
 
     try:
         assert call("up").returncode == 0
-        assert call("env").stdout == f"export SLURM_CONF={folder}/slurm.conf\n"
+        lines = call("env").stdout.splitlines()
+        assert lines[0] == f"export SLURM_CONF={folder}/slurm.conf"
+        assert lines[1].startswith(f"export PATH={folder}/bin:")
         assert Cluster(folder).node_states() == ALL_IDLE
     finally:
         assert call("down").returncode == 0

@@ -460,6 +460,16 @@ def test_last_token_pooling_without_an_end_token_is_refused_or_told(
     assert "end token" in refused + caplog.text
 
 
+def test_a_row_that_lost_its_end_token_is_refused(
+    qwen3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(qwen3, pooling="last")
+    cut = {"input_ids": [[64, QWEN3_END], [64]]}
+    monkeypatch.setattr(encoder, "_tokenizer", lambda *_, **__: cut)
+    with pytest.raises(InputError, match=f"'lost' end with 64, not with the end token {QWEN3_END}"):
+        encoder.tokenize(["kept", "lost"])
+
+
 def test_the_prompt_stands_in_front_and_counts(qwen3: Path, texts: list[str]) -> None:
     prompt = "Instruct: Identify the category of papers\nQuery:"
     encoder = load(qwen3, prompt=prompt, max_length=64)

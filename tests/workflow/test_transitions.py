@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data.make_snapshot import make_snapshot
-from workflow.conftest import Jobs, Workflow, model
+from running import Jobs, Workflow, model
 
 CORPUS = {"filter_papers": 1, "sample_papers": 1}
 

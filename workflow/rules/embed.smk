@@ -52,7 +52,7 @@ rule embed_shard:
         "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
         " memory: {resources.mem}, minutes: {resources.runtime})"
     shell:
-        'python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
+        'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
         " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --threads {threads}"
         " --tokens-per-batch {resources.tokens_per_batch}"
         " --vectors {output.vectors:q} --manifest {output.manifest:q} --log {log:q}"

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -41,7 +40,6 @@ def tokens_per_batch(text: str) -> int | None:
 
 
 if __name__ == "__main__":
-    os.environ["HF_HUB_OFFLINE"] = "1"
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--papers", type=Path, required=True, help="Parquet file of drawn papers")
     parser.add_argument("--start", type=int, required=True, help="row of the shard's first paper")

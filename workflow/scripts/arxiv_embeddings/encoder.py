@@ -103,15 +103,19 @@ class Encoder:
             todo = plan_batches(lengths, self._tokens_per_batch)
             while todo:
                 batch = todo.pop(0)
+                out_of_memory = False
                 try:
                     vectors[batch] = self._forward([ids[i] for i in batch]).cpu().numpy()
-                except torch.OutOfMemoryError as error:
-                    self._halve_budget(rows=len(batch), longest=lengths[batch[0]], error=error)
+                except torch.OutOfMemoryError:
+                    out_of_memory = True
+                if (
+                    out_of_memory
+                ):  # not in the handler: until its end the error holds the batch's tensors
+                    self._halve_budget(rows=len(batch), longest=lengths[batch[0]])
                     left = np.concatenate([batch, *todo])
                     plan = plan_batches([lengths[i] for i in left], self._tokens_per_batch)
                     todo = [left[rows] for rows in plan]
-                    continue
-                if report is not None:
+                elif report is not None:
                     report(len(batch), sum(lengths[i] for i in batch))
         return vectors
 
@@ -136,12 +140,12 @@ class Encoder:
         lower = self.device.type == "cpu" and self._dtype != torch.float32
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower)
 
-    def _halve_budget(self, rows: int, longest: int, error: Exception) -> None:
+    def _halve_budget(self, rows: int, longest: int) -> None:
         if rows == 1:
             raise InputError(
                 f"The memory of {self.device} does not suffice for one text of {longest} tokens. "
                 "Lower max_length, or use a GPU with more memory."
-            ) from error
+            )
         self._tokens_per_batch = rows * longest // 2
         log.warning("Out of memory: going on with %d tokens a batch.", self._tokens_per_batch)
         if self.device.type == "cuda":
@@ -227,6 +231,11 @@ def _load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedMode
             output_loading_info=True,
         )
     except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"The model in {folder} needs code of its own, and code in a checkpoint is never run. "
+                "Choose a checkpoint that transformers can load by itself."
+            ) from error
         raise InputError(f"The model in {folder} cannot be loaded: {error}") from error
     if model.config.is_encoder_decoder:
         raise InputError(

@@ -1,5 +1,6 @@
 """Putting the shards together, trusting nothing that was not checked."""
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import InputError
-from .files import TextsHash
+from .files import TextsHash, json_sha256
 from .matrices import MatrixWriter, matrix_blocks, open_matrix
 from .papers import read_papers
 from .planning import shard_ranges
@@ -78,21 +79,29 @@ def merge_shards(
         InputError: a shard is not what it should be: which one, why, and how to mend it.
     """
     manifests = [_read_manifest(shard, settings, checkpoint) for shard in shards]
-    first = manifests[0]
-    for shard, manifest in zip(shards, manifests, strict=True):
-        for name in ("encoder", "dimensions"):
-            if manifest[name] != first[name]:
-                raise _error(
-                    shard,
-                    f"was made with {name} {_differing(manifest[name], first[name])}, unlike shard {shards[0].name}; "
-                    "if the machines of the cluster differ, set dtype to an explicit value",
-                )
+    # What most shards were made with is right, and the others are named.
+    made_with = [(manifest["encoder"], manifest["dimensions"]) for manifest in manifests]
+    kinds = [json_sha256(settings) for settings in made_with]
+    most = collections.Counter(kinds).most_common(1)[0][0]
+    encoder, dimensions = made_with[kinds.index(most)]
+    for shard, (own_encoder, own_dimensions) in zip(shards, made_with, strict=True):
+        differing = [
+            f"{name} {value!r}" for name, value in own_encoder.items() if encoder.get(name) != value
+        ]
+        if own_dimensions != dimensions:
+            differing.append(f"dimensions {own_dimensions}")
+        if differing:
+            raise _error(
+                shard,
+                f"was made with {', '.join(differing)}, unlike most shards; "
+                "if the machines of the cluster differ, set dtype to an explicit value",
+            )
     papers = shards[-1].stop
     options = {"compression": "zstd", "use_dictionary": ["category 0", "category 1"]}
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     with (
         Progress(papers, "papers") as progress,
-        MatrixWriter(embeddings_path, papers, first["dimensions"]) as matrix,
+        MatrixWriter(embeddings_path, papers, dimensions) as matrix,
         pq.ParquetWriter(papers_path, schema, **options) as writer,
     ):
         for shard, manifest in zip(shards, manifests, strict=True):
@@ -124,7 +133,7 @@ def merge_shards(
             "vectors_sha256": matrix.sha256,
         },
         "checkpoint": checkpoint,
-        "encoder": first["encoder"],
+        "encoder": encoder,
         "tokens": sum(manifest["tokens"] for manifest in manifests),
         "shards": manifests,
     }
@@ -170,15 +179,6 @@ def _blocks(shard: Shard, manifest: dict[str, Any]) -> Iterator[np.ndarray]:
     if shape != wanted:
         raise _error(shard, f"holds a matrix of shape {shape}, not {wanted}")
     yield from blocks
-
-
-def _differing(mine: Any, other: Any) -> str:
-    """Return what of ``mine`` is not as in ``other``."""
-    if isinstance(mine, dict):
-        return ", ".join(
-            f"{name} {value!r}" for name, value in mine.items() if value != other.get(name)
-        )
-    return repr(mine)
 
 
 def _error(shard: Shard, what: str) -> InputError:

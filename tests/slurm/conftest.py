@@ -1,0 +1,177 @@
+"""A real cluster for the whole session, and working directories whose shards are still to be embedded."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from data.make_snapshot import make_snapshot
+from running import MINILM, ROOT, Finished, Workflow, model
+from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
+
+SHARDS = 8
+SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
+# Two shards of a minute or more, in several chunks, so that there is something to be cut off.
+LONG: dict[str, Any] = {
+    "sample": {"size": 1_200},
+    "shards": {"size": 1_200},
+    "models": [model(max_length=256)],
+}
+
+
+class Attempt(NamedTuple):
+    """One time that SLURM ran a job of the workflow."""
+
+    job: str
+    state: str
+    comment: str
+    node: str
+    start: str
+    end: str
+    gpus: int
+
+
+class SlurmWorkflow(Workflow):
+    """A working directory from which jobs go to the test cluster through the shipped profile."""
+
+    def __init__(self, folder: Path, cluster: Cluster) -> None:
+        super().__init__(folder)
+        self.cluster = cluster
+        self.began = time.strftime("%Y-%m-%dT%H:%M:%S")
+        self.env = {
+            **os.environ,
+            **cluster.env,
+            "EMBED_ACCOUNT": ACCOUNT,
+            "EMBED_CPU_PARTITION": "cpu",
+            "EMBED_GPU_PARTITION": "gpu",
+        }
+
+    def command(self, *options: str) -> list[str]:
+        """Return the command line of a run through the profile, which asks more often how jobs are.
+
+        The cluster's GPUs cannot compute, so shards ask for one and are told to use the CPU.
+        """
+        command = super().command()
+        cores = command.index("--cores")
+        del command[cores : cores + 2]
+        return [
+            *command,
+            *("--profile", str(ROOT / "slurm")),
+            *("--slurm-init-seconds-before-status-checks", "2"),
+            *("--seconds-between-status-checks", "2", "--latency-wait", "10"),
+            *("--set-resources", "embed_shard:device=cpu", *self.resources(options)),
+            *[option for option in options if not option.startswith("embed_shard:")],
+        ]
+
+    @staticmethod
+    def resources(options: tuple[str, ...]) -> list[str]:
+        """Return the resources of shards: what the options ask for, small ones of the rest."""
+        asked = [option for option in options if option.startswith("embed_shard:")]
+        if not any(option.startswith("embed_shard:mem") for option in asked):
+            asked.append("embed_shard:mem_mb=2000")
+        return asked
+
+    def start(self, *options: str, **changes: Any) -> "subprocess.Popen[str]":
+        """Start a run in a session of its own; its output goes to ``run.log``."""
+        self.configure(**changes)
+        with (self.folder / "run.log").open("w") as log:
+            return subprocess.Popen(
+                self.command(*options),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=self.env,
+                start_new_session=True,
+            )
+
+    def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:
+        """Wait for a run that was started; fail the test if it does not end with ``code``."""
+        run.wait(timeout=600)
+        output = (self.folder / "run.log").read_text()
+        assert run.returncode == code, output
+        return Finished(run.returncode, output)
+
+    def attempts(self, rule: str = "embed_shard") -> list[Attempt]:
+        """Return every time a job of ``rule`` was run, as sacct tells it, oldest first."""
+        text = self.cluster.run(
+            *("sacct", "--allocations", "--duplicates", "--noheader", "--parsable2"),
+            *("--starttime", self.began, "--user", "root"),
+            "--format=JobID,State,Comment,NodeList,Start,End,AllocTRES",
+        )
+        attempts = []
+        for line in text.splitlines():
+            job, state, comment, node, start, end, tres = line.split("|")
+            if f"rule_{rule}" in comment:
+                gpus = tres.count("gres/gpu=1")
+                attempts.append(Attempt(job, state, comment, node, start, end, gpus))
+        return attempts
+
+    def running(self) -> dict[str, str]:
+        """Return the shards that run: the comment of the job to its id."""
+        text = self.cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%A|%k")
+        jobs = (line.split("|") for line in text.splitlines())
+        return {comment: job for job, comment in jobs if "embed_shard" in comment}
+
+    def wait_for_running(self, count: int = 1) -> dict[str, str]:
+        """Wait until so many shards run."""
+        wait_for(lambda: len(self.running()) >= count, 120, f"{count} shards run")
+        return self.running()
+
+    def wait_for_chunk(self) -> None:
+        """Wait until a chunk of a shard is saved."""
+        pattern = "minilm/shards/*.chunks/[!.]*.npy"
+        wait_for(lambda: list(self.results.glob(pattern)), 180, "the first chunk is there")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    if reason := obstacle():
+        pytest.skip(reason)
+    with Cluster() as running:
+        yield running
+
+
+class Prepared(NamedTuple):
+    """A working directory where only the shards are to be made, and what they must become."""
+
+    workflow: Workflow
+    embeddings: np.ndarray
+
+
+def prepared(folder: Path, records: int, settings: dict[str, Any]) -> Prepared:
+    """Run the workflow on this machine, without SLURM, and take its shards away again."""
+    if not MINILM.is_dir():
+        pytest.skip(f"{MINILM} is not there. Run: make install")
+    workflow = Workflow(folder)
+    make_snapshot(folder / "resources/snapshot.json", records=records)
+    workflow.run(**settings)
+    embeddings = workflow.embeddings()
+    shutil.rmtree(workflow.results / "minilm")
+    return Prepared(workflow, embeddings)
+
+
+@pytest.fixture(scope="session")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Eight shards of a second or two."""
+    return prepared(tmp_path_factory.mktemp("short"), 300, SHORT)
+
+
+@pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """One shard of a minute or more, in five chunks."""
+    return prepared(tmp_path_factory.mktemp("long"), 3_700, LONG)
+
+
+@pytest.fixture
+def shards(short: Prepared, cluster: Cluster, tmp_path: Path) -> SlurmWorkflow:
+    return SlurmWorkflow(short.workflow.copy(tmp_path).folder, cluster)
+
+
+@pytest.fixture
+def long_shard(long: Prepared, cluster: Cluster, tmp_path: Path) -> SlurmWorkflow:
+    return SlurmWorkflow(long.workflow.copy(tmp_path).folder, cluster)

@@ -1,0 +1,232 @@
+"""What the cluster does to jobs, and that the run ends with the embeddings of an undisturbed one."""
+
+import collections
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slurm.cluster import NODES, wait_for
+from slurm.conftest import LONG, SHARDS, SHORT, Prepared, SlurmWorkflow
+
+
+def check(workflow: SlurmWorkflow, wanted: Prepared) -> None:
+    """The embeddings are those of the undisturbed local run, and no partial file is left."""
+    cosines = (workflow.embeddings() * wanted.embeddings).sum(axis=1)
+    assert cosines.min() > 0.99999
+    assert not list(workflow.results.rglob("*.partial"))
+    assert not list(workflow.results.rglob("*.chunks"))
+
+
+def times_run(workflow: SlurmWorkflow) -> dict[str, int]:
+    """How often each shard was run."""
+    return collections.Counter(attempt.comment for attempt in workflow.attempts())
+
+
+def test_undisturbed_run_uses_both_nodes_and_no_gpu_twice(
+    shards: SlurmWorkflow, short: Prepared
+) -> None:
+    shards.finish(shards.start(**SHORT))
+    check(shards, short)
+    attempts = shards.attempts()
+    assert len(attempts) == SHARDS
+    assert {attempt.state for attempt in attempts} == {"COMPLETED"}
+    assert {attempt.node for attempt in attempts} == set(NODES)
+    assert all(attempt.gpus == 1 for attempt in attempts)
+    for one in attempts:  # a node has two GPUs
+        beside = [
+            other
+            for other in attempts
+            if other.node == one.node and other.start <= one.start < other.end
+        ]
+        assert len(beside) <= 2
+    logs = [path.read_text() for path in (shards.folder / "logs/test/minilm").rglob("*.log")]
+    assert sum("SLURM job" in log and "GPU" in log for log in logs) >= SHARDS
+
+
+def test_a_cancelled_shard_is_run_again(shards: SlurmWorkflow, short: Prepared) -> None:
+    run = shards.start(**SHORT)
+    comment, job = next(iter(shards.wait_for_running().items()))
+    shards.cluster.run("scancel", job)
+    shards.finish(run)
+    check(shards, short)
+    states = [attempt.state for attempt in shards.attempts() if attempt.comment == comment]
+    assert len(states) == 2
+    assert any(state.startswith("CANCELLED") for state in states)
+    assert sum(times_run(shards).values()) == SHARDS + 1
+
+
+def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepared) -> None:
+    if not shards.cluster.cgroup:
+        pytest.skip("memory is not enforced here: there are no cgroups to write to")
+    memory = "embed_shard:mem_mb=200 if attempt == 1 else 2000"
+    output = shards.finish(shards.start(memory, sample={"size": 10}, shards={"size": 10})).output
+    assert "OUT_OF_MEMORY" in output
+    assert [attempt.state for attempt in shards.attempts()] == ["OUT_OF_MEMORY", "COMPLETED"]
+    cosines = (shards.embeddings() * short.embeddings[:10]).sum(axis=1)
+    assert cosines.min() > 0.99999
+
+
+def test_a_shard_over_its_time_gets_more_and_goes_on(
+    long_shard: SlurmWorkflow, long: Prepared
+) -> None:
+    output = long_shard.finish(
+        long_shard.start("embed_shard:runtime=1 if attempt == 1 else 10", **LONG)
+    ).output
+    assert "TIMEOUT" in output
+    assert [attempt.state for attempt in long_shard.attempts()] == ["TIMEOUT", "COMPLETED"]
+    check(long_shard, long)
+    log = (long_shard.folder / "logs/test/minilm/embed_shard/00000.log").read_text()
+    assert "from an earlier run of this job" in log
+
+
+def test_a_lost_node_leaves_its_shards_to_the_other(shards: SlurmWorkflow, short: Prepared) -> None:
+    run = shards.start(**SHORT)
+    shards.wait_for_running(4)
+    shards.cluster.kill_slurmd("node2", with_jobs=True)
+    try:
+        shards.finish(run)
+        check(shards, short)
+        assert len({attempt.comment for attempt in shards.attempts()}) == SHARDS
+        last = {attempt.comment: attempt for attempt in shards.attempts()}
+        assert {attempt.state for attempt in last.values()} == {"COMPLETED"}
+    finally:
+        shards.cluster.start_slurmd("node2")
+        wait_for(
+            lambda: set(shards.cluster.node_states().values()) == {"idle"}, 120, "node2 is back"
+        )
+
+
+def test_a_preempted_shard_goes_on_after_its_requeue(
+    long_shard: SlurmWorkflow, long: Prepared
+) -> None:
+    run = long_shard.start(**LONG)
+    (job,) = long_shard.wait_for_running().values()
+    long_shard.wait_for_chunk()
+    # All GPUs, for as long as it takes to see that the shard had to give way.
+    urgent = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--mem=100")
+    blocker = long_shard.cluster.run(
+        "sbatch", "--parsable", "--output=/dev/null", *urgent, "--wrap=sleep 600"
+    ).strip()
+    wait_for(lambda: not long_shard.running(), 60, "the shard gives way")
+    long_shard.cluster.run("scancel", blocker)
+    output = long_shard.finish(run).output
+    check(long_shard, long)
+    assert "Error in rule" not in output
+    assert {attempt.job for attempt in long_shard.attempts()} == {job}
+    log = (long_shard.folder / "logs/test/minilm/embed_shard/00000.log").read_text()
+    assert "from an earlier run of this job" in log
+    assert "restarts: 1" in log
+
+
+def test_a_crash_in_one_shard_shows_its_traceback_and_spares_the_others(
+    shards: SlurmWorkflow, short: Prepared
+) -> None:
+    obstacle = shards.results / "minilm/shards/00003.chunks"  # where a folder has to be
+    obstacle.parent.mkdir(parents=True)
+    obstacle.touch()
+    output = shards.finish(shards.start("--retries", "0", **SHORT), code=1).output
+    assert "Traceback" in output
+    assert "FileExistsError" in output
+    assert len(list(obstacle.parent.glob("*.npy"))) == SHARDS - 1
+    obstacle.unlink()
+    again = shards.finish(shards.start(**SHORT))
+    assert again.jobs == {"embed_shard": 1, "merge_shards": 1}
+    check(shards, short)
+
+
+@pytest.mark.parametrize("wait", [False, True], ids=["at once", "when the jobs are done"])
+def test_snakemake_killed_and_started_again(
+    shards: SlurmWorkflow, short: Prepared, wait: bool
+) -> None:
+    run = shards.start(**SHORT)
+    shards.wait_for_running(4)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    if wait:
+        wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "the jobs are done")
+        for manifest in shards.results.glob("minilm/shards/*.json"):
+            np.load(manifest.with_suffix(".npy"), allow_pickle=False)  # whole
+    unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
+    assert unlock.returncode == 0, unlock.stderr
+    shards.finish(shards.start(**SHORT))
+    wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "no job is left")
+    check(shards, short)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_run_ended_from_the_terminal(
+    shards: SlurmWorkflow, short: Prepared, number: signal.Signals
+) -> None:
+    """Ctrl-C cancels the jobs; a closed terminal leaves them. The next run completes after both."""
+    run = shards.start(**SHORT)
+    shards.wait_for_running(4)
+    run.send_signal(number)
+    run.wait(timeout=120)
+    assert run.returncode != 0
+    if number == signal.SIGINT:
+        wait_for(lambda: not shards.running(), 60, "the jobs are cancelled")
+    else:
+        wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "the jobs are done")
+        assert list(shards.results.glob("minilm/shards/*.npy"))
+    unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
+    assert unlock.returncode == 0, unlock.stderr
+    shards.finish(shards.start(**SHORT))
+    check(shards, short)
+
+
+def test_slurmctld_away_for_a_while(shards: SlurmWorkflow, short: Prepared) -> None:
+    run = shards.start(**SHORT)
+    shards.wait_for_running(4)
+    shards.cluster.stop_slurmctld()
+    log = shards.folder / "run.log"
+    try:
+        wait_for(
+            lambda: "squeue" in log.read_text() or "slurm_load_jobs" in log.read_text(),
+            90,
+            "Snakemake notices",
+        )
+        assert run.poll() is None
+    finally:
+        shards.cluster.start_slurmctld()
+    shards.finish(run)
+    check(shards, short)
+
+
+@pytest.fixture
+def small_disk(shards: SlurmWorkflow) -> Iterator[Path]:
+    """Mount a small disk where the vectors go."""
+    place = shards.results / "minilm"
+    place.mkdir()
+    options = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    mounted = subprocess.run(options, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk(shards: SlurmWorkflow, short: Prepared, small_disk: Path) -> None:
+    output = shards.finish(shards.start("--retries", "0", **SHORT), code=1).output
+    assert "No space left on device" in output
+    for manifest in small_disk.glob("shards/*.json"):
+        np.load(manifest.with_suffix(".npy"), allow_pickle=False)  # what has a name is whole
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    shards.finish(shards.start(**SHORT))
+    check(shards, short)
+
+
+def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) -> None:
+    options = ("--retries", "0", "--set-resources", "embed_shard:mem_mb=2000")
+    shards.configure(**SHORT)
+    command = [word for word in shards.command() if word != "embed_shard:device=cpu"]
+    done = subprocess.run(
+        [*command, *options], env=shards.env, capture_output=True, text=True, check=False
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "was given a GPU but sees none" in output
+    assert not list(shards.results.glob("minilm/shards/*.npy"))
