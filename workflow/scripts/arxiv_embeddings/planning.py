@@ -26,11 +26,14 @@ def read_filter_report(path: Path) -> dict[str, Any]:
     """Return what ``filter_papers`` reported.
 
     Raises:
-        InputError: the file is missing or damaged.
+        FileNotFoundError: the filter has not run yet, which Snakemake takes for "not known yet".
+        InputError: the file is damaged.
     """
     try:
         report: dict[str, Any] = json.loads(path.read_text())
         report["snapshot"]["bytes"], report["records"]["kept"]
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read ({error!r}). Delete it and run again.") from error
     return report

@@ -1,0 +1,32 @@
+"""Print how a run went: shards, attempts and how they ended, GPU-hours, speed."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.monitoring import job_history, read_plan, summary_lines
+
+
+def main(folder: Path, since: str | None) -> int:
+    try:
+        plan = read_plan(folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(summary_lines(plan, job_history(plan, since))))
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--results", type=Path, required=True, metavar="FOLDER", help="such as results/arxiv"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="count SLURM jobs since then, such as 2026-01-31; otherwise since the last start of the run",
+    )
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.results, arguments.since))
