@@ -9,10 +9,11 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 
 
 pathvars:
-    results=f"results/{CORPUS}",
+    results=str(RESULTS),
     logs=f"logs/{CORPUS}",
     benchmarks=f"benchmarks/{CORPUS}",
 
@@ -39,8 +40,20 @@ rule all:
 
 onstart:
     or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS)
-    gpus = workflow.non_local_exec or planning.has_gpu()
     print(
-        planning.summary(config, SNAPSHOT, f"{os.getcwd()}/results/{CORPUS}", gpus),
+        planning.summary(config, SNAPSHOT, RESULTS.absolute(), uses_gpus()),
         file=sys.stderr,
     )
+    write_plan()
+    if workflow.non_local_exec:
+        check_cluster()
+
+
+onsuccess:
+    if workflow.non_local_exec:
+        print_summary()
+
+
+onerror:
+    if workflow.non_local_exec:
+        print_summary()

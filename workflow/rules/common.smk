@@ -46,7 +46,8 @@ SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS, Path.is_file)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}
-FILTER_REPORT = Path(f"results/{CORPUS}/filter.json")
+RESULTS = Path(f"results/{CORPUS}")
+FILTER_REPORT = RESULTS / "filter.json"
 
 # A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
 if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
@@ -114,9 +115,14 @@ def recorded_config(wildcards):
     return json.dumps({**parts, "model": MODELS[wildcards.model]})
 
 
+def uses_gpus():
+    """Whether shards are embedded on GPUs: on a cluster, and on this machine if it has one."""
+    return workflow.non_local_exec or planning.has_gpu()
+
+
 def device_for_shard(wildcards):
-    """The GPU on a cluster, and on this machine if it has one; else the CPU."""
-    return "cuda" if workflow.non_local_exec_or_dryrun or planning.has_gpu() else "cpu"
+    # A dry run cannot tell for which machine it plans, and shows what a cluster would do.
+    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
 
 
 def gpus_for_shard(wildcards):

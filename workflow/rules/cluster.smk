@@ -1,0 +1,76 @@
+# What a run on a cluster checks before its first job, and tells at its end; no rule stands here.
+
+import logging
+import time
+
+from arxiv_embeddings import monitoring, preflight
+from arxiv_embeddings.files import write_json
+
+
+def write_plan():
+    """Write what this run sets out to make, for `make status` and the summary."""
+    plan = {
+        "papers": SAMPLE_SIZE,
+        "shard_size": SHARD_SIZE,
+        "models": list(MODELS),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "executor": "slurm" if workflow.non_local_exec else "local",
+    }
+    write_json(RESULTS / "plan.json", plan)
+
+
+def job_requests():
+    """What each rule asks of SLURM, once for jobs that ask the same."""
+    requests = set()
+    for job in workflow.dag.needrun_jobs():
+        if not job.is_local:
+            asked = job.resources
+            requests.add(
+                preflight.Request(
+                    job.rule.name,
+                    partition=asked.get("slurm_partition"),
+                    account=asked.get("slurm_account"),
+                    cpus=job.threads,
+                    mem_mb=asked.get("mem_mb"),
+                    minutes=asked.get("runtime"),
+                    gpus=asked.get("gpu")
+                    or preflight.parse_gpus(asked.get("gres", "")),
+                )
+            )
+    return sorted(requests, key=str)
+
+
+def check_cluster():
+    """Stop before the first job is submitted if something is known to be in its way."""
+    logging.getLogger(preflight.__name__).addHandler(logging.StreamHandler())
+    logging.getLogger(preflight.__name__).setLevel(logging.INFO)
+    papers = SAMPLE_SIZE
+    if papers is None and FILTER_REPORT.is_file():
+        papers = sample_size()
+    problems = preflight.problems(
+        job_requests(),
+        snapshot=SNAPSHOT,
+        results=RESULTS,
+        model_sources={
+            label: str(
+                find_input(model["name"], INPUT_FOLDERS, Path.is_dir) or model["name"]
+            )
+            for label, model in MODELS.items()
+        },
+        models_folder=Path("resources/models"),
+        bytes_needed=preflight.bytes_needed(
+            preflight.unpacked_bytes(SNAPSHOT),
+            papers,
+            [model["dimensions"] for model in MODELS.values()],
+        ),
+        environment=Path(sys.prefix),
+    )
+    if problems:
+        raise WorkflowError("\n".join(["Nothing was submitted, because:", *problems]))
+
+
+def print_summary():
+    """Print how the shards went, from their manifests and from what SLURM accounts."""
+    plan = monitoring.read_plan(RESULTS)
+    history = monitoring.job_history(plan)
+    print("\n".join(monitoring.summary_lines(plan, history)), file=sys.stderr)
