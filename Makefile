@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo test lint format clean lock
+.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down
 
 install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -17,8 +17,26 @@ demo: install
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
 	@$(BIN)/python workflow/scripts/show_embeddings.py results/$(if $(SNAPSHOT),demo-snapshot,demo)/all-minilm-l6-v2
 
+# How far are the runs in this folder? Reads only; `make status RUN=folder` for runs with --directory.
+status: $(VENV)/workflow.done
+	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/show_status.py
+
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest
+
+# On a real, throw-away SLURM cluster on this machine. Needs root, installs Debian packages.
+test-slurm: install $(VENV)/develop.done cluster-install
+	$(BIN)/python -m pytest tests/slurm
+
+cluster-install:
+	$(PYTHON) tests/slurm/cluster.py install
+
+cluster-up: cluster-install
+	$(PYTHON) tests/slurm/cluster.py up
+	@echo 'In the shell that will use it: eval "$$($(PYTHON) tests/slurm/cluster.py env)"'
+
+cluster-down:
+	$(PYTHON) tests/slurm/cluster.py down
 
 lint: $(VENV)/workflow.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	$(BIN)/ruff format --check $(SOURCES)

@@ -44,9 +44,9 @@ onstart:
         planning.summary(config, SNAPSHOT, RESULTS.absolute(), uses_gpus()),
         file=sys.stderr,
     )
-    write_plan()
     if workflow.non_local_exec:
         check_cluster()
+    write_plan()
 
 
 onsuccess:

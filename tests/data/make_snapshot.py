@@ -79,8 +79,7 @@ def record(rng: random.Random, number: int) -> dict[str, Any]:
     else:
         name = f"{year:02d}{month:02d}.{number:05d}"
     title = " ".join(words(rng, category, rng.randint(5, 12))).capitalize()
-    if len(title) > 70:
-        cut = title.index(" ", 55)
+    if len(title) > 70 and (cut := title.find(" ", 55)) > 0:
         title = f"{title[:cut]}\n  {title[cut + 1 :]}"
     if rng.random() < 0.1:
         title += r": the $O(n^{2/3})$ \"case\" \'etude"

@@ -215,7 +215,9 @@ def obstacle() -> str:
     if os.geteuid() != 0:
         reasons.append("a SLURM cluster needs root, because slurmd starts each job as its user")
     if missing := missing_packages():
-        reasons.append(f"missing packages: {' '.join(missing)} (`up --install` as root gets them)")
+        reasons.append(
+            f"missing packages: {' '.join(missing)} (`make cluster-install` as root gets them)"
+        )
     return "; ".join(reasons)
 
 
@@ -629,18 +631,33 @@ def _last_lines(text: str, count: int = 15) -> str:
     return "\n".join(text.splitlines()[-count:])
 
 
+def _install_missing() -> None:
+    """Install what is missing, or exit and say why no cluster can run here."""
+    try:
+        if os.geteuid() == 0 and (missing := missing_packages()):
+            print("installing", *missing, flush=True)
+            install(missing)
+    except ClusterError as error:
+        sys.exit(f"cluster.py: {error}")
+    if reason := obstacle():
+        sys.exit(f"cluster.py: {reason}")
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="install the Debian packages it needs, as root")
     up = commands.add_parser("up", help="start a fresh cluster, in place of one that is up")
-    up.add_argument("--install", action="store_true", help="install the packages it needs first")
     down = commands.add_parser("down", help="kill the cluster and all its jobs, delete its folder")
     down.add_argument("--at-end-of-input", action="store_true", help=argparse.SUPPRESS)
     env = commands.add_parser("env", help='print what a shell needs: eval "$(cluster.py env)"')
     for command in (up, down, env):
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="%(default)s")
     arguments = parser.parse_args()
+    if arguments.command == "install":
+        _install_missing()
+        return
     cluster = Cluster(arguments.folder)
 
     # As exceptions, so that a half-started cluster is taken down.
@@ -651,9 +668,6 @@ def main() -> None:
     try:
         if arguments.command == "up":
             began = time.monotonic()
-            if arguments.install and (missing := missing_packages()):
-                print("installing", *missing, flush=True)
-                install(missing)
             cluster.up()
             cluster.keep()
             memory = f"enforced by {cluster.cgroup}" if cluster.cgroup else "not enforced"

@@ -1,8 +1,11 @@
 """What the cluster does to jobs, and that the run ends with the embeddings of an undisturbed one."""
 
 import collections
+import datetime
+import json
 import os
 import signal
+import statistics
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +22,12 @@ def check(workflow: SlurmWorkflow, wanted: Prepared) -> None:
     assert cosines.min() > 0.99999
     assert not list(workflow.results.rglob("*.partial"))
     assert not list(workflow.results.rglob("*.chunks"))
+
+
+def seconds(end: str, start: str) -> float:
+    """The time between two points in time as sacct writes them."""
+    ended, started = map(datetime.datetime.fromisoformat, (end, start))
+    return (ended - started).total_seconds()
 
 
 def times_run(workflow: SlurmWorkflow) -> dict[str, int]:
@@ -230,3 +239,24 @@ def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) ->
     assert done.returncode == 1
     assert "was given a GPU but sees none" in output
     assert not list(shards.results.glob("minilm/shards/*.npy"))
+
+
+@pytest.mark.slow
+def test_a_hundred_small_shards(shards: SlurmWorkflow, short: Prepared) -> None:
+    """Also prints what a shard costs beyond embedding, for the table in the README."""
+    hundred = {**SHORT, "sample": {"size": 100}, "shards": {"size": 1}}
+    shards.finish(shards.start(**hundred))
+    attempts = shards.attempts()
+    assert [attempt.state for attempt in attempts] == ["COMPLETED"] * 100
+    cosines = (shards.embeddings()[:80] * short.embeddings).sum(axis=1)
+    assert cosines.min() > 0.99999
+    elapsed = [seconds(attempt.end, attempt.start) for attempt in attempts]
+    embedding = [
+        json.loads(path.read_text())["seconds"]
+        for path in shards.results.glob("minilm/shards/*.json")
+    ]
+    span = max(attempt.end for attempt in attempts), min(attempt.start for attempt in attempts)
+    print(
+        f"seconds of a job, median {statistics.median(elapsed):.1f}; of them embedding, median "
+        f"{statistics.median(embedding):.2f}; from the first start to the last end {seconds(*span):.0f}"
+    )

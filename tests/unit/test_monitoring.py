@@ -12,27 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arxiv_embeddings import monitoring
+from arxiv_embeddings import jobs
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.monitoring import (
+from arxiv_embeddings.jobs import (
     Attempt,
-    Plan,
     QueuedJob,
     command_output,
-    duration,
-    efficiency,
     job_history,
     parse_sacct,
     parse_squeue,
     queued_jobs,
-    read_plan,
-    read_state,
-    status_lines,
-    summary_lines,
-    whole_rows,
 )
+from arxiv_embeddings.monitoring import efficiency, status_lines, summary_lines
+from arxiv_embeddings.plans import Plan, read_plan
+from arxiv_embeddings.progress import duration
+from arxiv_embeddings.states import read_state, whole_rows
 
-SCRIPTS = Path(monitoring.__file__).parents[1]
+SCRIPTS = Path(jobs.__file__).parents[1]
 MODEL = "qwen3-embedding-0.6b"
 STARTED = datetime.datetime(2026, 11, 23, 9, 36)
 START = STARTED.timestamp()
@@ -209,7 +205,7 @@ def test_squeue_line_with_bars_in_the_folder() -> None:
 def test_commands_that_are_absent_or_fail_or_hang(
     commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitoring, "SECONDS_FOR_A_COMMAND", 0.2)
+    monkeypatch.setattr(jobs, "SECONDS_FOR_A_COMMAND", 0.2)
     program(commands, "hang", "exec sleep 30")
     program(commands, "fail", "echo half; exit 1")
     program(commands, "works", "printf 'a\\377b'")

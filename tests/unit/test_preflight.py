@@ -11,18 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from arxiv_embeddings import preflight
-from arxiv_embeddings.preflight import (
+from arxiv_embeddings import partitions, preflight
+from arxiv_embeddings.partitions import (
     NodeGroup,
     Request,
-    bytes_needed,
-    file_system,
     parse_gpus,
     parse_minutes,
     parse_partitions,
-    problems,
-    unpacked_bytes,
 )
+from arxiv_embeddings.preflight import bytes_needed, file_system, problems, unpacked_bytes
 
 PROFILE = "profiles/slurm/config.yaml"
 REQUEST = Request("embed_shard", "gpu", None, cpus=8, mem_mb=16_000, minutes=120, gpus=1)
@@ -548,7 +545,7 @@ def test_sinfo_that_fails(
 ) -> None:
     caplog.set_level(logging.INFO)
     if "sleep" in script:
-        monkeypatch.setattr(preflight, "ANSWER_WITHIN", 0.1)
+        monkeypatch.setattr(partitions, "ANSWER_WITHIN", 0.1)
     commands(sinfo=script)
     assert find(REQUEST) == []
     assert caplog.messages == [f"{message} partitions could not be checked."]

@@ -3,7 +3,7 @@
 import logging
 import time
 
-from arxiv_embeddings import monitoring, preflight
+from arxiv_embeddings import jobs, monitoring, partitions, plans, preflight
 from arxiv_embeddings.files import write_json
 
 
@@ -26,7 +26,7 @@ def job_requests():
         if not job.is_local:
             asked = job.resources
             requests.add(
-                preflight.Request(
+                partitions.Request(
                     job.rule.name,
                     partition=asked.get("slurm_partition"),
                     account=asked.get("slurm_account"),
@@ -34,7 +34,7 @@ def job_requests():
                     mem_mb=asked.get("mem_mb"),
                     minutes=asked.get("runtime"),
                     gpus=asked.get("gpu")
-                    or preflight.parse_gpus(asked.get("gres", "")),
+                    or partitions.parse_gpus(asked.get("gres", "")),
                 )
             )
     return sorted(requests, key=str)
@@ -42,8 +42,9 @@ def job_requests():
 
 def check_cluster():
     """Stop before the first job is submitted if something is known to be in its way."""
-    logging.getLogger(preflight.__name__).addHandler(logging.StreamHandler())
-    logging.getLogger(preflight.__name__).setLevel(logging.INFO)
+    checks = logging.getLogger("arxiv_embeddings")  # says what could not be checked
+    checks.addHandler(logging.StreamHandler())
+    checks.setLevel(logging.INFO)
     papers = SAMPLE_SIZE
     if papers is None and FILTER_REPORT.is_file():
         papers = sample_size()
@@ -71,6 +72,6 @@ def check_cluster():
 
 def print_summary():
     """Print how the shards went, from their manifests and from what SLURM accounts."""
-    plan = monitoring.read_plan(RESULTS)
-    history = monitoring.job_history(plan)
+    plan = plans.read_plan(RESULTS)
+    history = jobs.job_history(plan)
     print("\n".join(monitoring.summary_lines(plan, history)), file=sys.stderr)

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.monitoring import queued_jobs, read_plan, status_lines
+from arxiv_embeddings.jobs import queued_jobs
+from arxiv_embeddings.monitoring import status_lines
+from arxiv_embeddings.plans import read_plan
 
 
 def main(folders: list[Path]) -> int:

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.monitoring import job_history, read_plan, summary_lines
+from arxiv_embeddings.jobs import job_history
+from arxiv_embeddings.monitoring import summary_lines
+from arxiv_embeddings.plans import read_plan
 
 
 def main(folder: Path, since: str | None) -> int:

@@ -65,7 +65,7 @@ class Progress:
             f"{scaled(self.done)} of {scaled(self.total)} {self.unit} ({self.done / max(self.total, 1):.0%})",
             f"{scaled(self.rate())} {self.unit}/s",
             *(f"{scaled(self.rate(name))} {name}/s" for name in self.also),
-            f"{(self.total - self.done) / max(self.rate(), 1e-9):.0f} s left",
+            f"{duration((self.total - self.done) / max(self.rate(), 1e-9))} left",
         ]
         return ", ".join(parts)
 
@@ -76,3 +76,16 @@ def scaled(number: float) -> str:
         if number >= power:
             return f"{number / power:.3g}{prefix}"
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in words: ``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``."""
+    left = round(max(seconds, 0))
+    for (unit, size), (smaller, part) in (
+        (("d", 86400), ("h", 3600)),
+        (("h", 3600), ("min", 60)),
+        (("min", 60), ("s", 1)),
+    ):
+        if left >= size:
+            return f"{left // size} {unit} {left % size // part} {smaller}"
+    return f"{left} s"
