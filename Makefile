@@ -26,7 +26,7 @@ test: install $(VENV)/develop.done lint
 
 # On a real, throw-away SLURM cluster on this machine. Needs root, installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install
-	$(BIN)/python -m pytest tests/slurm
+	$(BIN)/python -m pytest tests/slurm $(PYTEST_OPTIONS)
 
 cluster-install:
 	$(PYTHON) tests/slurm/cluster.py install
