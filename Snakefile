@@ -38,7 +38,7 @@ rule all:
 
 
 onstart:
-    or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS)
+    or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS, FORMAT)
     gpus = workflow.non_local_exec or planning.has_gpu()
     print(
         planning.summary(config, SNAPSHOT, f"{os.getcwd()}/results/{CORPUS}", gpus),

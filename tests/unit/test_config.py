@@ -181,7 +181,7 @@ def test_newline_behind_a_name_is_refused_or_cut(
 @pytest.mark.parametrize(
     ("place", "keys"),
     [
-        ("corpus", "name, categories, max_bad_records"),
+        ("corpus", "name, format, categories, columns, max_bad_records"),
         ("sample", "size, seed"),
         ("shards", "size"),
         ("models[0]", "label, name, revision"),
@@ -199,7 +199,7 @@ def test_value_in_place_of_a_mapping_is_told_with_the_keys(
     ("place", "known"),
     [
         ("", "snapshot, corpus, sample, shards, models"),
-        ("corpus", "name, categories, max_bad_records"),
+        ("corpus", "name, format, categories, columns, max_bad_records"),
         ("sample", "size, seed"),
         ("shards", "size"),
         (
