@@ -175,6 +175,14 @@ def test_sound_records_are_kept_as_a_full_parse_would(lines: list[bytes]) -> Non
 
 
 @PROPERTY
+@given(st.lists(plain_lines() | sound_lines(), max_size=4))
+def test_no_prefix_keeps_all_sound_records(lines: list[bytes]) -> None:
+    keep = Filter(())
+    assert kept(keep, lines) == [paper for paper in map(retold, lines) if paper]
+    assert (keep.other, keep.read) == (0, len(lines))
+
+
+@PROPERTY
 @given(st.lists(plain_lines() | sound_lines(), max_size=3))
 def test_windows_line_ends_change_nothing(lines: list[bytes]) -> None:
     with_cr = [line + b"\r" for line in lines]

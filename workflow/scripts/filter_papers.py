@@ -35,10 +35,10 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--categories",
-        nargs="+",
-        required=True,
+        nargs="*",
+        default=[],
         metavar="PREFIX",
-        help="for example cs. physics.; '' is all",
+        help="for example cs. physics.; all categories without it",
     )
     parser.add_argument(
         "--max-bad-records", type=float, default=0.001, help="share of unreadable records allowed"

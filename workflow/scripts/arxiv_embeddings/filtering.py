@@ -36,7 +36,8 @@ class Tally:
     """Counts what becomes of the records of a corpus.
 
     Attributes:
-        prefixes: beginnings of the wanted records' ``categories``; the empty one is that of all.
+        prefixes: beginnings of the wanted records' ``categories``; the empty one, that of all, if none
+            are given.
         read: records so far.
         other: records of other categories so far.
         blank: lines without anything on them so far, which are no records.
@@ -45,7 +46,7 @@ class Tally:
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
-        self.prefixes = tuple(prefixes)
+        self.prefixes = tuple(prefixes) or ("",)
         self.read = self.other = self.blank = 0
         self.bad: collections.Counter[str] = collections.Counter()
         self.bad_lines: dict[str, list[int]] = {}
@@ -162,7 +163,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
     return {
         "snapshot": reader.source(),
-        "categories": list(tally.prefixes),
+        "categories": list(filter(None, tally.prefixes)),
         "records": {
             "read": tally.read,
             "kept": kept,

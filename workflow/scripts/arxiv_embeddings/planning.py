@@ -58,9 +58,9 @@ def format_options(corpus: dict[str, Any]) -> str:
 
 
 def category_prefixes(corpus: dict[str, Any]) -> list[str]:
-    """Return the beginnings of the wanted categories; that of all is the empty one."""
+    """Return the beginnings of the wanted categories; none where all are wanted."""
     wanted = corpus.get("categories", "all")
-    return [""] if wanted == "all" else list(wanted)
+    return [] if wanted == "all" else list(wanted)
 
 
 def snapshot_files(path: Path, kind: str) -> list[Path]:
@@ -110,7 +110,7 @@ def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> s
         shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
     gigabytes = f"{snapshot_bytes(snapshot, corpus) / 1e9:.2f} GB"
     kind = "" if format_of(corpus) == "arxiv" else f", format {format_of(corpus)}"
-    categories = ", ".join(filter(None, category_prefixes(corpus))) or "all categories"
+    categories = ", ".join(category_prefixes(corpus)) or "all categories"
     lines = [
         f"Snapshot  {snapshot} ({gigabytes}{kind})",
         f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}, in {shards}",
