@@ -74,6 +74,17 @@ def test_shipped_configs_are_valid(names: tuple[str, ...]) -> None:
     check_config(config, SCHEMA, [ROOT])
 
 
+def test_examples_of_other_corpora_are_valid() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "config/README.md").read_text(), re.DOTALL)
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    formats = []
+    for example in examples:
+        config = merged(shipped, yaml.safe_load(example))
+        check_config(config, SCHEMA, [ROOT])
+        formats.append(config["corpus"]["format"])
+    assert formats == ["wos", "table"]
+
+
 def test_every_key_is_described() -> None:
     def undescribed(schema: Config, place: str) -> list[str]:
         inner = [*schema.get("properties", {}).items()]
