@@ -39,7 +39,7 @@ rule all:
 
 
 onstart:
-    or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS)
+    or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS, FORMAT)
     print(
         planning.summary(config, SNAPSHOT, RESULTS.absolute(), uses_gpus()),
         file=sys.stderr,

@@ -21,7 +21,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.filtering import Filter, filter_papers
+from arxiv_embeddings.arxiv import ArxivReader, Filter
+from arxiv_embeddings.filtering import filter_papers
 from arxiv_embeddings.snapshot import Snapshot
 
 PREFIXES = ("cs.", "physics.")
@@ -53,7 +54,7 @@ def byte_test(path: Path) -> None:
 def whole_filter(path: Path) -> None:
     """All that filter_papers does."""
     with tempfile.TemporaryDirectory() as folder:
-        filter_papers(path, PREFIXES, 0.001, Path(folder) / "papers.parquet")
+        filter_papers(ArxivReader(path, PREFIXES), 0.001, Path(folder) / "papers.parquet")
 
 
 def main(path: Path, rounds: int) -> None:

@@ -42,7 +42,7 @@ def find(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F
     def call(*requests: Request) -> list[str]:
         return problems(
             list(requests),
-            snapshot=tmp_path / "snapshot.json",
+            snapshot_files=[tmp_path / "snapshot.json"],
             results=tmp_path / "results",
             model_sources={},
             models_folder=tmp_path / "models",

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from arxiv_embeddings.config import check_config, check_snapshot, find_input
+from arxiv_embeddings.config import check_config, check_snapshot, find_input, find_snapshot
 from arxiv_embeddings.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,17 @@ def test_shipped_configs_are_valid(names: tuple[str, ...]) -> None:
     check_config(config, SCHEMA, [ROOT])
 
 
+def test_examples_of_other_corpora_are_valid() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "config/README.md").read_text(), re.DOTALL)
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    formats = []
+    for example in examples:
+        config = merged(shipped, yaml.safe_load(example))
+        check_config(config, SCHEMA, [ROOT])
+        formats.append(config["corpus"]["format"])
+    assert formats == ["wos", "table"]
+
+
 def test_every_key_is_described() -> None:
     def undescribed(schema: Config, place: str) -> list[str]:
         inner = [*schema.get("properties", {}).items()]
@@ -93,6 +104,9 @@ def test_every_key_is_described() -> None:
         ("sample.size", 1),
         ("sample.size", "all"),
         ("sample.seed", 2**32 - 1),
+        ("corpus.format", "arxiv"),
+        ("corpus.format", "wos"),
+        ("corpus.categories", "all"),
         ("corpus.max_bad_records", 0),
         ("corpus.max_bad_records", ...),
         ("models[0].name", "Qwen/Qwen3-Embedding-0.6B"),
@@ -114,6 +128,7 @@ ALLOWED = {
     "sample.seed": "A whole number from 0 to 4294967295",
     "shards.size": "A whole number of papers from 1 upward",
     "corpus.name": "letters, digits, and . _ - after the first character",
+    "corpus.format": "arxiv (the metadata snapshot, and what is meant without this key), wos (a folder",
     "corpus.categories": "A list of one or more beginnings of a record's categories",
     "corpus.categories[0]": 'The beginning of a category, for example "cs.", without spaces.',
     "corpus.max_bad_records": "Share of unreadable records, 0 to 1",
@@ -134,6 +149,7 @@ WRONG: dict[str, list[Any]] = {
     "sample.seed": [-1, 2**32, "x", None],
     "shards.size": [0, -5_000, 1.5, "all"],
     "corpus.name": ["", "a/b", "../a", ".hidden", "a b", None],
+    "corpus.format": ["csv", "Arxiv", None, ["wos"]],
     "corpus.categories": [[], "cs.", None, ["cs.", "cs."]],
     "corpus.categories[0]": ["", "cs. physics.", 1],
     "corpus.max_bad_records": [-0.1, 1.1, "few", None],
@@ -181,7 +197,7 @@ def test_newline_behind_a_name_is_refused_or_cut(
 @pytest.mark.parametrize(
     ("place", "keys"),
     [
-        ("corpus", "name, categories, max_bad_records"),
+        ("corpus", "name, format, categories, columns, max_bad_records"),
         ("sample", "size, seed"),
         ("shards", "size"),
         ("models[0]", "label, name, revision"),
@@ -199,7 +215,7 @@ def test_value_in_place_of_a_mapping_is_told_with_the_keys(
     ("place", "known"),
     [
         ("", "snapshot, corpus, sample, shards, models"),
-        ("corpus", "name, categories, max_bad_records"),
+        ("corpus", "name, format, categories, columns, max_bad_records"),
         ("sample", "size, seed"),
         ("shards", "size"),
         (
@@ -255,6 +271,88 @@ def test_several_errors_are_told_at_once(config: Config, tmp_path: Path) -> None
         "models[0].pooling",
         "sample.size",
     ]
+
+
+COLUMNS: Config = {"id": "no", "text": ["title", "abstract"], "category 1": "label"}
+
+
+@pytest.fixture
+def table(config: Config) -> Config:
+    """A config with a table for its corpus."""
+    corpus = {"name": "table", "format": "table", "columns": copy.deepcopy(COLUMNS)}
+    return {**config, "corpus": corpus}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("corpus.categories", ["Computer Science.", "é"]),
+        ("corpus.categories", "all"),
+        ("corpus.columns.text", "title"),
+        ("corpus.columns.category 0", "field"),
+        ("corpus.columns.id", "it's {no}"),
+    ],
+)
+def test_what_is_allowed_for_a_table_passes(
+    place: str, value: Any, table: Config, tmp_path: Path
+) -> None:
+    assert errors(table, tmp_path) == []
+    assert errors(changed(table, place, value), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("corpus.columns.id", None, "Name of the column with the papers' ids."),
+        ("corpus.columns.id", 0, "Name of the column with the papers' ids."),
+        ("corpus.columns.text", [], "Name of the column with the texts, or a list of names"),
+        ("corpus.columns.text[0]", "", "Name of a column."),
+        ("corpus.columns.category 0", "", "Name of the column with the coarser label."),
+        ("corpus.columns.category 1", ["a"], "Name of the column with the finer label."),
+        (
+            "corpus.columns",
+            "label",
+            "Which columns of a table hold what. Its keys: id, text, category 0",
+        ),
+        ("corpus.categories[0]", "", "The beginning of a category, not empty."),
+    ],
+)
+def test_wrong_value_for_a_table_is_told(
+    place: str, value: Any, told: str, table: Config, tmp_path: Path
+) -> None:
+    table["corpus"]["columns"]["category 0"] = "field"
+    table["corpus"]["categories"] = ["cs."]
+    (error,) = errors(changed(table, place, value), tmp_path)
+    path = re.sub(r"\.(category \d)", r"['\1']", place)
+    assert error.startswith(f"{path}: {value!r} is not allowed. {told}")
+
+
+@pytest.mark.parametrize("key", COLUMNS)
+def test_missing_column_is_told(key: str, table: Config, tmp_path: Path) -> None:
+    (error,) = errors(changed(table, f"corpus.columns.{key}", ...), tmp_path)
+    assert error.startswith(f"corpus.columns: {key!r} is a required property")
+
+
+def test_table_without_columns_is_told(table: Config, tmp_path: Path) -> None:
+    (error,) = errors(changed(table, "corpus.columns", ...), tmp_path)
+    assert (
+        error
+        == "corpus: 'columns' is a required property: A table is read by the names of its columns."
+    )
+
+
+@pytest.mark.parametrize("kind", ["arxiv", "wos", ...])
+def test_columns_of_what_is_no_table_are_refused(kind: Any, table: Config, tmp_path: Path) -> None:
+    other = changed(changed(table, "corpus.format", kind), "corpus.categories", "all")
+    (error,) = errors(other, tmp_path)
+    message = f"corpus.columns: {COLUMNS!r} is not allowed. Only corpus.format table has columns."
+    assert error == message
+
+
+def test_categories_may_be_left_out_but_for_arxiv(table: Config, tmp_path: Path) -> None:
+    for kind, missing in (("arxiv", True), ("wos", False)):
+        corpus = {"name": "a", "format": kind}
+        assert bool(errors({**table, "corpus": corpus}, tmp_path)) == missing
 
 
 def with_models(config: Config, *models: Config) -> Config:
@@ -333,6 +431,25 @@ def test_missing_snapshot_is_told(name: str, tmp_path: Path) -> None:
     message = f"snapshot: there is no {name!r} in {folders[0]} or {folders[1]}."
     with pytest.raises(InputError, match=re.escape(message)):
         check_snapshot(name, folders)
+
+
+def test_folder_of_web_of_science_wants_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "there/WOS"
+    folder.mkdir(parents=True)
+    (tmp_path / "WOS").mkdir()
+    for name in ("X.txt", "YL1.txt"):
+        (folder / name).touch()
+    folders = [tmp_path, tmp_path / "there"]
+    message = (
+        f"no folder 'WOS' with X.txt, YL1.txt, YL2.txt in {tmp_path} or {folder.parent}. Put that"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_snapshot("WOS", folders, "wos")
+    (folder / "YL2.txt").touch()
+    check_snapshot("WOS", folders, "wos")
+    assert find_snapshot("WOS", folders, "wos") == folder
+    for kind in ("arxiv", "table"):
+        assert find_snapshot("WOS", folders, kind) is None
 
 
 def test_folder_is_no_snapshot(tmp_path: Path) -> None:

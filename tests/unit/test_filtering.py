@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings import filtering
+from arxiv_embeddings.arxiv import ArxivReader, Filter, Record
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.filtering import Filter, Record, filter_papers
+from arxiv_embeddings.filtering import filter_papers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -174,6 +175,14 @@ def test_sound_records_are_kept_as_a_full_parse_would(lines: list[bytes]) -> Non
 
 
 @PROPERTY
+@given(st.lists(plain_lines() | sound_lines(), max_size=4))
+def test_no_prefix_keeps_all_sound_records(lines: list[bytes]) -> None:
+    keep = Filter(())
+    assert kept(keep, lines) == [paper for paper in map(retold, lines) if paper]
+    assert (keep.other, keep.read) == (0, len(lines))
+
+
+@PROPERTY
 @given(st.lists(plain_lines() | sound_lines(), max_size=3))
 def test_windows_line_ends_change_nothing(lines: list[bytes]) -> None:
     with_cr = [line + b"\r" for line in lines]
@@ -291,7 +300,7 @@ def filtered(
     """Filter a snapshot of ``lines``; return the papers and the report."""
     (folder / "snapshot.json").write_bytes(b"\n".join(lines) + end)
     papers = folder / "papers.parquet"
-    report = filter_papers(folder / "snapshot.json", WANTED, limit, papers)
+    report = filter_papers(ArxivReader(folder / "snapshot.json", WANTED), limit, papers)
     return pd.read_parquet(papers), report
 
 
@@ -354,7 +363,7 @@ def test_papers_are_the_same_in_any_row_groups(
     for rows, block in ((16_384, 1 << 18), (100, 5_000)):
         monkeypatch.setattr(filtering, "ROWS_PER_GROUP", rows)
         monkeypatch.setattr("arxiv_embeddings.snapshot.BLOCK", block)
-        filter_papers(made_snapshot, WANTED, 0, tmp_path / "papers.parquet")
+        filter_papers(ArxivReader(made_snapshot, WANTED), 0, tmp_path / "papers.parquet")
         tables.append(pq.read_table(tmp_path / "papers.parquet"))
     assert pq.read_metadata(tmp_path / "papers.parquet").num_row_groups > 5
     assert tables[0].equals(tables[1])
@@ -453,7 +462,7 @@ def test_papers_are_those_of_the_notebook(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     snapshot: Path = request.getfixturevalue(name)
-    report = filter_papers(snapshot, WANTED, 0, tmp_path / "papers.parquet")
+    report = filter_papers(ArxivReader(snapshot, WANTED), 0, tmp_path / "papers.parquet")
     lines = snapshot.read_text(encoding="utf-8").split("\n")[:-1]
     expected = notebook(lines)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "papers.parquet"), expected)

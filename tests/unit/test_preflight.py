@@ -54,7 +54,7 @@ def find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Find:
 
     def call(*requests: Request, **changes: object) -> list[str]:
         arguments = {
-            "snapshot": snapshot,
+            "snapshot_files": [snapshot],
             "results": tmp_path / "results" / "arxiv",
             "model_sources": {"small": HUB_ID},
             "models_folder": tmp_path / "models",
@@ -102,7 +102,7 @@ def test_nothing_is_wrong(find: Find, tmp_path: Path) -> None:
 
 
 def test_all_problems_are_told_at_once(find: Find, tmp_path: Path) -> None:
-    assert len(find(snapshot=tmp_path / "absent", bytes_needed=10**18)) == 2
+    assert len(find(snapshot_files=[tmp_path / "absent"], bytes_needed=10**18)) == 2
 
 
 # The snapshot
@@ -110,19 +110,19 @@ def test_all_problems_are_told_at_once(find: Find, tmp_path: Path) -> None:
 
 def test_missing_snapshot(find: Find, tmp_path: Path) -> None:
     path = tmp_path / "absent.json"
-    line = only(find(snapshot=path))
+    line = only(find(snapshot_files=[path]))
     assert line == f"There is no snapshot {path}. Put it there, or set 'snapshot' to where it is."
 
 
 def test_empty_snapshot(find: Find, tmp_path: Path) -> None:
     (tmp_path / "empty.json").touch()
-    assert "is empty. Download it again." in only(find(snapshot=tmp_path / "empty.json"))
+    assert "is empty. Download it again." in only(find(snapshot_files=[tmp_path / "empty.json"]))
 
 
 def test_snapshot_that_is_no_file(find: Find, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        assert "is no file" in only(find(snapshot=path))
+        assert "is no file" in only(find(snapshot_files=[path]))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -130,12 +130,14 @@ def test_snapshot_that_is_forbidden(find: Find, tmp_path: Path) -> None:
     path = tmp_path / "secret.json"
     path.write_text("{}")
     path.chmod(0)
-    assert "cannot be read (Permission denied)" in only(find(snapshot=path))
+    assert "cannot be read (Permission denied)" in only(find(snapshot_files=[path]))
 
 
 def test_snapshot_on_a_broken_disk(find: Find) -> None:
     # It opens, and its first byte cannot be read.
-    assert "cannot be read (Input/output error)" in only(find(snapshot=Path("/proc/self/mem")))
+    assert "cannot be read (Input/output error)" in only(
+        find(snapshot_files=[Path("/proc/self/mem")])
+    )
 
 
 # The results folder

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings import sampling
+from arxiv_embeddings.arxiv import ArxivReader
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.files import file_sha256, scratch_beside
 from arxiv_embeddings.filtering import SCHEMA, filter_papers
@@ -96,7 +97,7 @@ def test_drawn_papers_begin_with_pandas_sample(
 
 def test_real_papers_are_drawn_as_pandas_draws_them(real_snapshot: Path, tmp_path: Path) -> None:
     papers, drawn = tmp_path / "papers.parquet", tmp_path / "drawn.parquet"
-    filter_papers(real_snapshot, ("cs.", "physics."), 0, papers)
+    filter_papers(ArxivReader(real_snapshot, ("cs.", "physics.")), 0, papers)
     draw(papers, 42, 3_000, drawn)
     expected = pd.read_parquet(papers).sample(3_000, random_state=42).reset_index(drop=True)
     pd.testing.assert_frame_equal(pd.read_parquet(drawn)[:3_000], expected)

@@ -50,7 +50,7 @@ def check_cluster():
         papers = sample_size()
     problems = preflight.problems(
         job_requests(),
-        snapshot=SNAPSHOT,
+        snapshot_files=planning.snapshot_files(SNAPSHOT, FORMAT),
         results=RESULTS,
         model_sources={
             label: str(
@@ -60,7 +60,9 @@ def check_cluster():
         },
         models_folder=Path("resources/models"),
         bytes_needed=preflight.bytes_needed(
-            preflight.unpacked_bytes(SNAPSHOT),
+            sum(
+                map(preflight.unpacked_bytes, planning.snapshot_files(SNAPSHOT, FORMAT))
+            ),
             papers,
             [model["dimensions"] for model in MODELS.values()],
         ),

@@ -15,7 +15,12 @@ sys.path.insert(0, SCRIPTS)
 os.environ.update(SCRIPTS=SCRIPTS)
 
 from arxiv_embeddings import planning
-from arxiv_embeddings.config import check_config, check_snapshot, find_input
+from arxiv_embeddings.config import (
+    check_config,
+    check_snapshot,
+    find_input,
+    find_snapshot,
+)
 from arxiv_embeddings.errors import InputError
 
 # Commands run on the Python that runs Snakemake, also where its environment is not activated. With
@@ -42,7 +47,13 @@ validate(config, SCHEMA)  # fills in the defaults
 
 CORPUS = config["corpus"]["name"]
 # A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
-SNAPSHOT = find_input(config["snapshot"], INPUT_FOLDERS, Path.is_file)
+FORMAT = planning.format_of(config["corpus"])
+SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
+# Part of the command, not a parameter, and nothing for arXiv's format: what was made of it before there were
+# other formats is not made again. A brace is doubled, as the command's own ones stand for values.
+FORMAT_OPTIONS = (
+    planning.format_options(config["corpus"]).replace("{", "{{").replace("}", "}}")
+)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}

@@ -20,15 +20,18 @@ checkpoint filter_papers:
         mem=growing(2, "GB"),
         runtime=growing(60, "m"),
     params:
-        categories=config["corpus"]["categories"],
+        categories=planning.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
-        snapshot_bytes=SNAPSHOT.stat().st_size if SNAPSHOT else None,
+        snapshot_bytes=(
+            planning.snapshot_bytes(SNAPSHOT, config["corpus"]) if SNAPSHOT else None
+        ),
     message:
         "Filtering the snapshot"
     shell:
         'python3 "$SCRIPTS/filter_papers.py" --snapshot {input.snapshot:q}'
         " --categories {params.categories:q} --max-bad-records {params.max_bad_records}"
         " --papers {output.papers:q} --report {output.report:q} --log {log:q}"
+        + FORMAT_OPTIONS
 
 
 rule sample_papers:

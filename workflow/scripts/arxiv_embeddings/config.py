@@ -11,6 +11,7 @@ import jsonschema
 import yaml
 
 from .errors import InputError
+from .planning import WOS_FILES, snapshot_files
 
 # JSON schema takes 100.0 for an integer; counts are written without a point.
 VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
@@ -108,13 +109,28 @@ def _listed(folders: Sequence[Path]) -> str:
     return " or ".join(str(folder.resolve()) for folder in folders)
 
 
-def check_snapshot(name: str, folders: Sequence[Path]) -> None:
-    """Fail if there is no file ``name`` in any of ``folders``."""
-    if not find_input(name, folders, Path.is_file):
-        raise InputError(
-            f"snapshot: there is no {name!r} in {_listed(folders)}. "
-            "Put the metadata file there, or set the key to where it is."
-        )
+def check_snapshot(name: str, folders: Sequence[Path], kind: str = "arxiv") -> None:
+    """Fail if there is no snapshot ``name`` in any of ``folders``; ``kind`` is the corpus.format."""
+    if find_snapshot(name, folders, kind):
+        return
+    what, wanted = {
+        "arxiv": (f"no {name!r}", "the metadata file"),
+        "wos": (f"no folder {name!r} with {', '.join(WOS_FILES)}", "that folder"),
+        "table": (f"no {name!r}", "the table"),
+    }[kind]
+    raise InputError(
+        f"snapshot: there is {what} in {_listed(folders)}. "
+        f"Put {wanted} there, or set the key to where it is."
+    )
+
+
+def find_snapshot(name: str, folders: Sequence[Path], kind: str) -> Path | None:
+    """Return where the snapshot lies: in the first of ``folders`` that has all its files, or None."""
+
+    def is_whole(path: Path) -> bool:
+        return all(file.is_file() for file in snapshot_files(path, kind))
+
+    return find_input(name, folders, is_whole)
 
 
 def find_input(name: str, folders: Sequence[Path], kind: Callable[[Path], bool]) -> Path | None:
@@ -123,6 +139,6 @@ def find_input(name: str, folders: Sequence[Path], kind: Callable[[Path], bool])
     Args:
         name: a relative path, or an absolute one, which is looked for as it stands.
         folders: where a relative path is looked for, in this order.
-        kind: ``Path.is_file`` or ``Path.is_dir``.
+        kind: tells whether a path is what is looked for, for example ``Path.is_dir``.
     """
     return next((folder / name for folder in folders if kind(folder / name)), None)

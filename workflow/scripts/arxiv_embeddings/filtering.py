@@ -1,21 +1,19 @@
-"""Keeping the papers of the wanted categories out of the snapshot, in one pass."""
+"""Keeping the papers of the wanted categories out of a corpus, in one pass, whatever its format."""
 
 import collections
+import itertools
 import logging
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import InputError
-from .progress import Progress
-from .snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -30,164 +28,114 @@ PARQUET = {
 }
 ROWS_PER_GROUP = 8_192  # about 10 MB of text
 LINES_SHOWN = 5  # line numbers kept for each kind of bad record
-REQUIRED = ("id", "title", "abstract", "categories")
 
-CATEGORIES = b'"categories":"'
-
-
-class Record(msgspec.Struct, gc=False):
-    """The fields of a snapshot record that are used; the others are skipped while parsing."""
-
-    id: str
-    title: str
-    abstract: str
-    categories: str
+Paper = tuple[str, str, str, str, str]  # the columns of SCHEMA
 
 
-class Filter:
-    """Tells, line by line, which records are papers of the wanted categories.
+class Tally:
+    """Counts what becomes of the records of a corpus.
 
     Attributes:
+        prefixes: beginnings of the wanted records' ``categories``; the empty one, that of all, if none
+            are given.
+        read: records so far.
         other: records of other categories so far.
-        blank: lines without anything on them so far.
+        blank: lines without anything on them so far, which are no records.
         bad: number of unreadable records so far, by reason.
         bad_lines: the first line numbers (from 1) for each of those reasons.
-        lines: lines seen so far.
-        last_error: what was wrong in the last run of lines, or None if they were sound.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
-        self.prefixes = tuple(prefixes)
-        self.other = self.blank = self.lines = 0
+        self.prefixes = tuple(prefixes) or ("",)
+        self.read = self.other = self.blank = 0
         self.bad: collections.Counter[str] = collections.Counter()
         self.bad_lines: dict[str, list[int]] = {}
-        self.last_error: str | None = None
 
-    def papers(self, lines: list[bytes], parse_all: bool = False) -> list[Record]:
-        """Return the wanted records among ``lines``, in order, and count the rest.
-
-        A line in the snapshot's own form is dropped by its bytes alone: inside a JSON string every
-        quote is escaped, so the bytes ``"categories":"`` can only be the key and the start of its
-        value. Every other line is parsed in full, and so is a line whose own form is in doubt: no
-        record from ``{"id":"`` to ``}``, a key missing in front of or behind the categories, the
-        key there twice, an escape within the prefix, or bytes beyond ASCII, which the snapshot
-        does not hold. (A key that is itself written with escapes is not seen this way, and what is damaged
-        in an unwanted record that still has this form is not looked for.) ``parse_all`` parses every line in full.
-        """
-        wanted = tuple(prefix.encode() for prefix in self.prefixes)
-        reach = max(map(len, wanted))
-        value = len(CATEGORIES)
-        decode = msgspec.json.Decoder(Record).decode
-        papers: list[Record] = []
-        self.last_error = None
-        for number, line in enumerate(lines, start=self.lines + 1):
-            at = line.find(CATEGORIES)
-            if (
-                at > 0
-                and not parse_all
-                and not line.startswith(wanted, at + value)
-                and line.startswith(b'{"id":"')
-                and line.endswith(b"}")
-                and line.find(b',"title":"', 0, at) > 0
-                and line.find(b',"abstract":"', at) > 0
-                and line.find(b'"categories"', at + value) < 0
-                and line.find(b"\\", at + value, at + value + reach) < 0
-                and line.isascii()
-            ):
-                self.other += 1
-                continue
-            try:
-                record = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                read = read_slowly(line)
-                if isinstance(read, str):
-                    self._count_bad(number, line, read)
-                    continue
-                record = read
-            if record.categories.startswith(self.prefixes):
-                papers.append(record)
-            else:
-                self.other += 1
-        self.lines += len(lines)
-        return papers
-
-    def _count_bad(self, number: int, line: bytes, reason: str) -> None:
-        if not line.strip():
-            self.blank += 1
-            return
-        self.last_error = reason
+    def count_bad(self, number: int, reason: str) -> None:
+        """Count the record on line ``number`` as unreadable."""
         self.bad[reason] += 1
         shown = self.bad_lines.setdefault(reason, [])
         if len(shown) < LINES_SHOWN:
             shown.append(number)
             log.warning("Line %d is no readable record: %s.", number, reason)
 
+    def complete(self, number: int, cells: Mapping[str, str | None]) -> bool:
+        """Tell whether the record on line ``number`` has all it needs; if not, count why.
 
-def read_slowly(line: bytes) -> Record | str:
-    """Return the record on a line that the typed decoder refuses, or why it is none.
+        Args:
+            number: the line, from 1.
+            cells: all that is needed, by name. None and blank are missing (``no_<name>``); a lone
+                surrogate stands for a byte that is no UTF-8 (``not_utf8``).
+        """
+        for name, text in cells.items():
+            if text is None or not text.strip():
+                self.count_bad(number, f"no_{name}")
+                return False
+            if not is_unicode(text):
+                self.count_bad(number, "not_utf8")
+                return False
+        return True
 
-    The reasons are ``not_json``, ``not_an_object``, ``no_title``, ``title_is_not_text`` and so on. There is
-    a record if a key stands twice: as in ``json.loads`` the last one counts, whatever the first one holds.
-    """
+    def wants(self, categories: str) -> bool:
+        """Tell whether a record with these ``categories`` is wanted; if not, count it."""
+        wanted = categories.startswith(self.prefixes)
+        self.other += not wanted
+        return wanted
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether ``text`` can be written as UTF-8: whether it has no lone surrogates."""
     try:
-        content = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "not_json"
-    if not isinstance(content, dict):
-        return "not_an_object"
-    for name in REQUIRED:
-        if name not in content:
-            return f"no_{name}"
-        if not isinstance(content[name], str):
-            return f"{name}_is_not_text"
-    return Record(**{name: content[name] for name in REQUIRED})
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def table(records: list[Record]) -> pa.Table:
-    """Return the papers of ``records``: id, topic, categories, category 0 and category 1.
+class Reader(Protocol):
+    """What reads a corpus of one format, once and front to back."""
 
-    The topic is title and abstract as they stand, with one space between; category 1 is the first
-    listed category (``cs.CL``) and category 0 the part before its dot (``cs``).
-    """
-    first = [record.categories.split(" ", 1)[0] for record in records]
-    columns = [
-        [record.id for record in records],
-        [f"{record.title} {record.abstract}" for record in records],
-        [record.categories for record in records],
-        [category.split(".", 1)[0] for category in first],
-        first,
-    ]
-    return pa.table(columns, schema=SCHEMA)
+    path: Path
+
+    @property
+    def tally(self) -> Tally:
+        """What becomes of the records."""
+
+    def papers(self) -> Iterator[Paper]:
+        """Yield the wanted papers in the corpus' order while ``tally`` counts all records.
+
+        Raises:
+            InputError: the corpus is damaged, or not of this format.
+        """
+
+    def source(self) -> dict[str, Any]:
+        """Return what was read, once it is: name, bytes, sha256 and packing (``format``)."""
 
 
-def filter_papers(
-    snapshot_path: Path, prefixes: Sequence[str], max_bad_records: float, papers_path: Path
-) -> dict[str, Any]:
-    """Write the papers whose ``categories`` start with one of ``prefixes``; return the report.
+def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> dict[str, Any]:
+    """Write the papers that ``reader`` yields; return the report.
 
-    The papers stand in the snapshot's order. Memory does not grow with the snapshot, but for 8 bytes
+    The papers stand in the corpus' order. Memory does not grow with the corpus, but for 8 bytes
     a paper with which duplicate ids are found.
 
     Args:
-        snapshot_path: the snapshot, plain or packed.
-        prefixes: beginnings of the wanted records' ``categories`` string.
+        reader: of the corpus, for its wanted categories.
         max_bad_records: the share of unreadable records (0 to 1) above which filtering fails.
         papers_path: the Parquet file to write.
 
     Raises:
-        InputError: the snapshot is unreadable, cut or too bad, or no record is wanted.
+        InputError: the corpus is unreadable, cut or too bad, or no record is wanted.
     """
-    snapshot = Snapshot(snapshot_path)
-    log.info("Filtering %s (%s, %s bytes).", snapshot_path, snapshot.format, f"{snapshot.size:,}")
-    keep = Filter(prefixes)
+    log.info("Filtering %s.", reader.path)
+    tally = reader.tally
     per_category: collections.Counter[str] = collections.Counter()
     id_hashes = array("q")
 
-    def write(records: list[Record]) -> None:
-        papers = table(records)
-        per_category.update(papers["category 1"].to_pylist())
-        id_hashes.extend(hash(record.id) for record in records)
-        writer.write_table(papers)
+    def write(group: list[Paper]) -> None:
+        columns = list(zip(*group, strict=True))
+        per_category.update(columns[-1])
+        id_hashes.extend(map(hash, columns[0]))
+        writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
 
     with (
         pq.ParquetWriter(papers_path, SCHEMA, **PARQUET) as writer,
@@ -195,14 +143,16 @@ def filter_papers(
             1
         ) as pool,  # packing lets go of the GIL, so the next group is read meanwhile
     ):
+        papers = reader.papers()
         written = None
-        for records in _groups(snapshot, keep):
+        while group := list(itertools.islice(papers, ROWS_PER_GROUP)):
             if written is not None:
                 written.result()
-            written = pool.submit(write, records)
+            written = pool.submit(write, group)
         if written is not None:
             written.result()
-    _check(snapshot, keep, len(id_hashes), max_bad_records)
+    kept = len(id_hashes)
+    _check(reader, kept, max_bad_records)
     duplicates = _duplicate_ids(papers_path, id_hashes)
     if duplicates:
         log.warning(
@@ -210,68 +160,42 @@ def filter_papers(
             sum(duplicates.values()),
             ", ".join(list(duplicates)[:LINES_SHOWN]),
         )
-    read = keep.lines - keep.blank
-    log.info(
-        "Read %d records, kept %d papers, dropped %d.", read, len(id_hashes), read - len(id_hashes)
-    )
+    log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
     return {
-        "snapshot": {
-            "name": snapshot_path.name,
-            "bytes": snapshot.bytes_read,
-            "sha256": snapshot.sha256,
-            "format": snapshot.format,
-        },
-        "categories": list(prefixes),
+        "snapshot": reader.source(),
+        "categories": list(filter(None, tally.prefixes)),
         "records": {
-            "read": read,
-            "kept": len(id_hashes),
-            "dropped": {"other_category": keep.other, **dict(sorted(keep.bad.items()))},
+            "read": tally.read,
+            "kept": kept,
+            "dropped": {"other_category": tally.other, **dict(sorted(tally.bad.items()))},
         },
-        "bad_lines": dict(sorted(keep.bad_lines.items())),
-        "blank_lines": keep.blank,
+        "bad_lines": dict(sorted(tally.bad_lines.items())),
+        "blank_lines": tally.blank,
         "duplicate_ids": sum(duplicates.values()),
         "papers_per_category": dict(sorted(per_category.items())),
     }
 
 
-def _groups(snapshot: Snapshot, keep: Filter) -> Iterator[list[Record]]:
-    """Yield the wanted records in row groups while the snapshot is read."""
-    group: list[Record] = []
-    with Progress(snapshot.size, "bytes") as progress:
-        for lines in snapshot.line_blocks():
-            # A last line without its newline may be cut anywhere, also behind a brace.
-            group += keep.papers(lines, parse_all=snapshot.cut_line)
-            progress.advance(snapshot.bytes_read - progress.done, records=len(lines))
-            if len(group) >= ROWS_PER_GROUP:
-                yield group
-                group = []
-    if group:
-        yield group
-
-
-def _check(snapshot: Snapshot, keep: Filter, kept: int, max_bad_records: float) -> None:
-    """Fail where the snapshot as a whole is not what it should be."""
-    if keep.last_error == "not_json" and snapshot.cut_line:
-        raise InputError(
-            f"The snapshot {snapshot.path} ends in the middle of a record (line {keep.lines:,}): "
-            "the download was cut. Download it again."
-        )
-    read = keep.lines - keep.blank
-    bad = keep.bad.total()
-    if read and not bad / read <= max_bad_records:  # said so that NaN allows nothing
+def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
+    """Fail where the corpus as a whole is not what it should be."""
+    tally = reader.tally
+    bad = tally.bad.total()
+    if tally.read and not bad / tally.read <= max_bad_records:  # said so that NaN allows nothing
         reasons = "; ".join(
-            f"{count:,} {reason} (lines {', '.join(map(str, keep.bad_lines[reason]))}{', …' * (count > LINES_SHOWN)})"
-            for reason, count in sorted(keep.bad.items())
+            f"{count:,} {reason} (lines {', '.join(map(str, tally.bad_lines[reason]))}{', …' * (count > LINES_SHOWN)})"
+            for reason, count in sorted(tally.bad.items())
         )
         raise InputError(
-            f"{bad:,} of {read:,} records of {snapshot.path} cannot be read, which is more than "
+            f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
-            "Download the snapshot again, or raise corpus.max_bad_records if they may be left out."
+            "Download the snapshot again or mend it, or raise corpus.max_bad_records if they may be left out."
         )
     if kept == 0:
         raise InputError(
-            f"None of the {read:,} records of {snapshot.path} has categories that start with "
-            f"{' or '.join(keep.prefixes)}. Check corpus.categories."
+            f"None of the {tally.read:,} records of {reader.path} has categories that start with "
+            f"{' or '.join(tally.prefixes)}. Check corpus.categories; all takes every record."
+            if tally.other
+            else f"{reader.path} holds no readable record."
         )
 
 

@@ -1,11 +1,14 @@
 """What a config asks for, in numbers and names: the part of the rules that needs no Snakemake."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .settings import EncoderSettings
+
+WOS_FILES = ("X.txt", "YL1.txt", "YL2.txt")
 
 
 def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
@@ -39,9 +42,40 @@ def read_filter_report(path: Path) -> dict[str, Any]:
     return report
 
 
+def format_of(corpus: dict[str, Any]) -> str:
+    """Return ``corpus.format``. Arxiv need not be written there, and is not added to the manifests."""
+    return str(corpus.get("format", "arxiv"))
+
+
+def format_options(corpus: dict[str, Any]) -> str:
+    """Return what the filter must know to read the corpus, as options for a shell; none for arXiv's."""
+    if format_of(corpus) == "arxiv":
+        return ""
+    options = ["--format", format_of(corpus)]
+    if "columns" in corpus:
+        options += ["--columns", json.dumps(corpus["columns"])]
+    return "".join(f" {shlex.quote(option)}" for option in options)
+
+
+def category_prefixes(corpus: dict[str, Any]) -> list[str]:
+    """Return the beginnings of the wanted categories; none where all are wanted."""
+    wanted = corpus.get("categories", "all")
+    return [] if wanted == "all" else list(wanted)
+
+
+def snapshot_files(path: Path, kind: str) -> list[Path]:
+    """Return the files of a snapshot of this format: those in its folder, or itself."""
+    return [path / name for name in WOS_FILES] if kind == "wos" else [path]
+
+
+def snapshot_bytes(path: Path, corpus: dict[str, Any]) -> int:
+    """Return the size of the snapshot: of all its files together."""
+    return sum(file.stat().st_size for file in snapshot_files(path, format_of(corpus)))
+
+
 def same_input(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
     """Tell whether ``report`` is of this snapshot (by its size) and these categories."""
-    mine = snapshot.stat().st_size, corpus["categories"]
+    mine = snapshot_bytes(snapshot, corpus), category_prefixes(corpus)
     return mine == (report["snapshot"]["bytes"], report["categories"])
 
 
@@ -74,9 +108,12 @@ def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> s
     else:
         papers = f"{sample['size']:,} papers"
         shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
+    gigabytes = f"{snapshot_bytes(snapshot, corpus) / 1e9:.2f} GB"
+    kind = "" if format_of(corpus) == "arxiv" else f", format {format_of(corpus)}"
+    categories = ", ".join(category_prefixes(corpus)) or "all categories"
     lines = [
-        f"Snapshot  {snapshot} ({snapshot.stat().st_size / 1e9:.2f} GB)",
-        f"Papers    {papers} of {', '.join(corpus['categories'])}, drawn with seed {sample['seed']}, in {shards}",
+        f"Snapshot  {snapshot} ({gigabytes}{kind})",
+        f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}, in {shards}",
     ]
     for model in config["models"]:
         asked = encoder_settings(model).to_dict()

@@ -1,12 +1,13 @@
 """What would stop a run on a cluster, found on the login node before the first job is submitted."""
 
 import contextlib
+import itertools
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .partitions import NodeGroup, Request, accounts, partitions
@@ -17,6 +18,7 @@ PROFILE = "profiles/slurm/config.yaml"
 BYTES_PER_RECORD = (
     1_400  # a little less than the mean of real records, so that papers are overestimated
 )
+PACKED_STARTS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK", b"PAR1")  # gzip, zstd, zip, Parquet
 PACKED = 4  # an unpacked snapshot is about as many times as large
 DIMENSIONS = 1_024
 
@@ -28,7 +30,7 @@ VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 def problems(
     requests: list[Request],
-    snapshot: Path,
+    snapshot_files: Sequence[Path],
     results: Path,
     model_sources: dict[str, str],
     models_folder: Path,
@@ -42,7 +44,7 @@ def problems(
 
     Args:
         requests: one for each rule that is submitted; SLURM is not asked when there are none.
-        snapshot: the metadata file.
+        snapshot_files: the metadata file; of some formats several.
         results: the folder of this corpus's results; it need not exist yet.
         model_sources: label of each model to its local directory or Hugging Face id.
         models_folder: holds a folder of each fetched model, by label.
@@ -53,7 +55,7 @@ def problems(
         One line for each problem, which says what is wrong, where, and what to do; none if all is well.
     """
     return [
-        *_snapshot_problems(snapshot),
+        *itertools.chain.from_iterable(map(_snapshot_problems, snapshot_files)),
         *_folder_problems(results, bytes_needed),
         *_model_problems(model_sources, models_folder),
         *_environment_problems(environment),
@@ -78,14 +80,14 @@ def bytes_needed(snapshot_bytes: int, papers: int | None, dimensions: list[int |
 
 
 def unpacked_bytes(snapshot: Path) -> int:
-    """Return the size of the snapshot in bytes, for a packed one four times its size.
+    """Return the size of a file of the snapshot in bytes, for a packed one four times its size.
 
     Raises:
         OSError: it cannot be read.
     """
     with snapshot.open("rb") as file:
-        plain = file.read(1) in (b"{", b"")
-    return snapshot.stat().st_size * (1 if plain else PACKED)
+        packed = file.read(4).startswith(PACKED_STARTS)
+    return snapshot.stat().st_size * (PACKED if packed else 1)
 
 
 def _snapshot_problems(snapshot: Path) -> Iterator[str]:

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import zstandard
 from isal import isal_zlib
 
 from .errors import InputError
+from .progress import Progress
 
 READ = 1 << 20  # bytes read at a time: enough that hashing them in a thread pays
 BLOCK = 1 << 17  # bytes handed on at a time: few enough to stay in the processor's cache
@@ -25,6 +26,7 @@ FORMATS = ZSTD_SKIPPABLE | {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
+    b"PAR1": "parquet",
 }
 
 
@@ -75,8 +77,35 @@ class Snapshot:
         """The hexadecimal SHA-256 of the bytes read so far: the file's, once it is read."""
         return self._sha256.hexdigest()
 
-    def line_blocks(self) -> Iterator[list[bytes]]:
+    def description(self) -> dict[str, Any]:
+        """Return what was read, for a report: name, bytes, sha256 and packing."""
+        return {
+            "name": self.path.name,
+            "bytes": self.bytes_read,
+            "sha256": self.sha256,
+            "format": self.format,
+        }
+
+    def text_lines(self, progress: Progress) -> Iterator[str]:
+        """Yield the lines of a text file without their newlines; ``progress`` counts bytes.
+
+        A byte that is no UTF-8 becomes a lone surrogate, so that whoever reads can tell the line.
+
+        Raises:
+            InputError: the file is cut, damaged, or an archive of several files.
+        """
+        counted = 0
+        for lines in self.line_blocks(json=False):
+            for line in lines:
+                yield line.decode(errors="surrogateescape")
+            progress.advance(self.bytes_read - counted)
+            counted = self.bytes_read
+
+    def line_blocks(self, json: bool = True) -> Iterator[list[bytes]]:
         """Yield the lines in runs, each line without its newline; a missing last newline is no matter.
+
+        Args:
+            json: whether JSON lines are wanted: what starts like something else is then refused.
 
         Raises:
             InputError: the file is cut, damaged, no JSON lines, or an archive of several files.
@@ -85,13 +114,15 @@ class Snapshot:
         first = True
         for block in self._unpacked():
             if first and block:
-                block = self._checked_start(block)
+                block = block.removeprefix(UTF8_BOM)
+                if json:
+                    self._check_start(block)
                 first = False
             lines = (rest + block).split(b"\n")
             rest = lines.pop()
             if len(rest) > LONGEST_LINE:
                 raise self._error(
-                    f"has a line of more than {LONGEST_LINE:,} bytes, so it is no file of JSON lines"
+                    f"has a line of more than {LONGEST_LINE:,} bytes, so it is no file of records, one a line"
                 )
             if lines:
                 yield lines
@@ -101,9 +132,8 @@ class Snapshot:
             self.cut_line = True
             yield [rest]
 
-    def _checked_start(self, block: bytes) -> bytes:
-        """Return the first block without a byte order mark, or say what the file is instead."""
-        block = block.removeprefix(UTF8_BOM)
+    def _check_start(self, block: bytes) -> None:
+        """Fail if the first block is not that of JSON lines, and say what the file is instead."""
         start = block.lstrip()[:1]
         if start == b"<":
             raise self._error(
@@ -112,7 +142,6 @@ class Snapshot:
             )
         if start == b"[":
             raise self._error("is one JSON array; JSON lines are wanted, one record a line")
-        return block
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.format == "gzip":
@@ -125,6 +154,8 @@ class Snapshot:
             )
         if self.format == "zip":
             return self._zip_member()
+        if self.format == "parquet":
+            raise self._error("is a Parquet file; 'corpus.format: table' in the config reads it")
         return self._file_blocks()
 
     def _file_blocks(self) -> Iterator[bytes]:
