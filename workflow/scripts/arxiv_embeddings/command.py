@@ -33,9 +33,8 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     signal.signal(signal.SIGTERM, end_at_once)
     if job := os.environ.get("SLURM_JOB_ID"):
         node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
-        restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-        log.info("SLURM job %s on %s, GPU %s, restarts: %s.", job, node, gpus, restarts)
+        log.info("SLURM job %s on %s, GPU %s.", job, node, gpus)
     try:
         work(arguments)
     except InputError as error:
