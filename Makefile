@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo test lint format clean lock
+.PHONY: install demo bench test lint format clean lock
 
 install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -16,6 +16,13 @@ install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 demo: install
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
 	@$(BIN)/python workflow/scripts/show_embeddings.py results/$(if $(SNAPSHOT),demo-snapshot,demo)/all-minilm-l6-v2
+
+# `make bench PAPERS=path MODEL=folder` takes real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are those
+# of bench/encode.py. Without PAPERS it is the demo's made-up papers.
+BENCH_PAPERS := $(or $(PAPERS),results/demo/drawn.parquet)
+bench: install $(VENV)/develop.done
+	$(if $(PAPERS),,$(BIN)/snakemake --quiet --cores all --configfile config/demo.yaml -- $(BENCH_PAPERS))
+	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest
