@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 SETTINGS = EncoderSettings(pooling="auto", max_length=64, normalize=False, dtype="float32")
 PAPERS = 40
 CHUNK = 8
-OWN_CHUNK = shards.PAPERS_PER_CHUNK
+OWN_CHUNK = shards.PAPERS_PER_CHUNK["cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def texts(made_snapshot: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "PAPERS_PER_CHUNK", CHUNK)
+    monkeypatch.setitem(shards.PAPERS_PER_CHUNK, "cpu", CHUNK)
 
 
 def draw(path: Path, texts: list[str]) -> Path:
@@ -104,7 +104,7 @@ class Job:
         plain = self.encoder.encode
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.encoder, "encode", encode)
-            return embed_shard(self.drawn, 0, PAPERS, self.encoder, self.model, self.vectors)
+            return embed_shard(self.drawn, 0, PAPERS, [self.encoder], self.model, self.vectors)
 
     def die(self, at: int) -> None:
         """Run until so many chunks are finished, which is all that is left behind."""
@@ -185,7 +185,7 @@ def test_manifest_field_by_field(
     assert manifest.pop("tokens_per_second") == pytest.approx(sum(lengths) / seconds, rel=0.1)
     device, versions = manifest.pop("device"), manifest.pop("versions")
     assert (device["type"], device["node"]) == ("cpu", socket.gethostname())
-    assert device["threads"] == 2
+    assert (device["count"], device["threads"]) == (1, 2)
     assert device["name"]
     assert versions["torch"] == torch.__version__
     assert versions["transformers"] == transformers.__version__
@@ -212,7 +212,7 @@ def test_vectors_do_not_depend_on_the_bounds_of_the_shards(
     parts = []
     for start in range(0, PAPERS, size):
         stop = min(start + size, PAPERS)
-        embed_shard(job.drawn, start, stop, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, start, stop, [job.encoder], job.model, job.vectors)
         parts.append(np.load(job.vectors))
         assert len(parts[-1]) == stop - start
     assert cosines(np.concatenate(parts), wanted).min() >= 0.99999
@@ -222,7 +222,7 @@ def test_more_papers_than_there_are(job: Job) -> None:
     with pytest.raises(
         InputError, match=rf"has {PAPERS} papers, but .* to {PAPERS + 1} are wanted"
     ):
-        embed_shard(job.drawn, 30, PAPERS + 1, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, 30, PAPERS + 1, [job.encoder], job.model, job.vectors)
     assert not job.vectors.exists()
 
 
@@ -294,6 +294,7 @@ def test_a_job_that_dies_before_its_manifest_resumes(
         model=bert,
         encoder=SETTINGS,
         device="cpu",
+        gpus=0,
         threads=torch.get_num_threads(),
         tokens_per_batch=None,
         vectors=tmp_path / "shards/00000.npy",
@@ -417,7 +418,7 @@ def test_vectors_that_are_not_finite_fail_with_the_papers(
     with pytest.raises(
         InputError, match=f"vectors of 2 papers.*: {paper_id(3)}, {paper_id(6)}\\. "
     ):
-        embed_shard(job.drawn, 0, PAPERS, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, 0, PAPERS, [job.encoder], job.model, job.vectors)
     assert not list(job.vectors.parent.glob("**/*.npy"))
 
 
