@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import job
+from arxiv_embeddings.declared import resolve
 from arxiv_embeddings.devices import choose_device, describe
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.estimating import count_tokens
@@ -127,7 +128,7 @@ def main(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     texts = read_texts(options.papers, options.count)
     settings = EncoderSettings(max_length=options.max_length, normalize=True)
-    lengths = count_tokens(options.model, texts, settings).kept
+    lengths = count_tokens(options.model, texts, resolve(settings, options.model)).kept
     tried = texts[: max(options.count // 2, 2)]
     contenders = list(
         candidates(options.model, device, options.max_length, tried, options.batch_sizes)

@@ -26,7 +26,8 @@ def markdown(result: dict[str, Any]) -> str:
         f"average, at most {result['max_length']}; {result['model']}; medians of {result['rounds']} round(s), contenders in turn.",
         f"- Matrix products of the model's own shapes alone: {rates}.",
         f"- A whole job ({job['dtype']}; attention: {job['attention']}), from the start of its process to its end: "
-        f"{job['seconds']:.1f} s, of which {job['embedding_seconds']:.1f} s embedding; "
+        f"{job['seconds']:.1f} s, of which {job['embedding_seconds']:.1f} s embedding "
+        f"({result['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing beside the forward pass); "
         f"{scaled(job['main_memory_bytes'])}B of main memory at most.",
         f"- {device['name']}; CPU {processor['name']}, {processor['threads']} threads; "
         + ", ".join(f"{name} {version}" for name, version in result["versions"].items())

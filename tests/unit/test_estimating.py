@@ -1,5 +1,6 @@
 """The estimate of a run's cost, against counts made another way and small sums done by hand."""
 
+import dataclasses
 import json
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,14 @@ import transformers
 from arxiv_embeddings import estimating
 from arxiv_embeddings.checkpoints import fetch_model, read_manifest
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.estimating import Lengths, Rate
+from arxiv_embeddings.estimating import Lengths
+from arxiv_embeddings.rates import (
+    PEAKS,
+    TOKENIZED_PER_SECOND,
+    Rate,
+    measured_rates,
+    published_rates,
+)
 from arxiv_embeddings.settings import EncoderSettings
 from arxiv_embeddings.work import Work, count_work
 from models import make_qwen3, qwen3_files
@@ -23,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
-SETTINGS = EncoderSettings(pooling="mean", max_length=16, normalize=True)
+SETTINGS = EncoderSettings(pooling="mean", max_length=16, normalize=True, prompt="")
 CHECKPOINT = {"name": "some/model", "revision": None, "sha256": "0" * 64}
 WORK = Work({(4, 2): 3}, flop_per_pair=10, hidden_size=4)
 
@@ -88,7 +96,7 @@ def test_the_error_of_the_mean_covers_it_about_95_times_in_100() -> None:
 
 def shard_manifest(**changes: Any) -> dict[str, Any]:
     encoder = {**SETTINGS.to_dict(), "dtype": "bfloat16"}
-    device = {"type": "cuda", "name": "NVIDIA A100"}
+    device = {"type": "cuda", "name": "NVIDIA A100", "count": 1}
     speed = {"tokens_per_second": 100.0, "seconds": 10.0}
     return {"checkpoint": CHECKPOINT, "encoder": encoder, "device": device, **speed, **changes}
 
@@ -97,38 +105,41 @@ def test_rates_are_those_of_finished_shards_by_device_and_dtype(tmp_path: Path) 
     manifests = [
         shard_manifest(),
         shard_manifest(tokens_per_second=400.0, seconds=30.0),
-        shard_manifest(device={"name": "AMD EPYC"}),
+        shard_manifest(device={"name": "NVIDIA A100", "count": 4}),
         shard_manifest(tokens_per_second=0.0),  # all of it resumed
         shard_manifest(checkpoint={**CHECKPOINT, "sha256": "1" * 64}),
     ]
     for number, manifest in enumerate(manifests):
         (tmp_path / f"{number:05d}.json").write_text(json.dumps(manifest))
-    rates = estimating.measured_rates(tmp_path, CHECKPOINT)
+    rates = measured_rates(tmp_path, CHECKPOINT)
     assert rates == [
         Rate("NVIDIA A100", (100 * 10 + 400 * 30) / 40, "measured: 2 shard(s), bfloat16"),
-        Rate("AMD EPYC", 100.0, "measured: 1 shard(s), bfloat16"),
+        Rate("4 × NVIDIA A100", 100.0, "measured: 1 shard(s), bfloat16", devices=4),
     ]
     (tmp_path / "00001.json").write_text("{}")
     with pytest.raises(InputError, match=r"00001\.json is no manifest"):
-        estimating.measured_rates(tmp_path, CHECKPOINT)
+        measured_rates(tmp_path, CHECKPOINT)
 
 
 def test_without_finished_shards_there_is_no_measured_rate(tmp_path: Path) -> None:
-    assert estimating.measured_rates(tmp_path / "shards", CHECKPOINT) == []
+    assert measured_rates(tmp_path / "shards", CHECKPOINT) == []
 
 
 def test_published_rates_follow_the_work_and_the_dtype() -> None:
-    lengths = Lengths(np.array([100, 900]), 300)
+    lengths = np.array([100, 300])
     big = Work({(1024, 1024): 400}, flop_per_pair=1e5, hidden_size=1024)
     flop_per_token = (2 * 400 * 1024**2 * 400 + 1e5 * (100**2 + 300**2)) / 400
-    rates = {rate.device: rate for rate in estimating.published_rates(big, lengths, "auto")}
+    rates = {rate.device: rate for rate in published_rates(big, lengths, "auto")}
     assert rates["A100"].tokens_per_second == pytest.approx(0.4 * 312e12 / flop_per_token)
     assert "not measured" in rates["A100"].basis
-    float32 = {rate.device: rate for rate in estimating.published_rates(big, lengths, "float32")}
+    float32 = {rate.device: rate for rate in published_rates(big, lengths, "float32")}
     assert float32["A100"].tokens_per_second == pytest.approx(0.4 * 19.5e12 / flop_per_token)
-    assert rates["V100"].basis.endswith("float16")
+    assert rates["A100"].basis.endswith("312 TFLOP/s, bfloat16")
+    assert rates["V100"].basis.endswith("15.7 TFLOP/s, float32")  # as the engine chooses there
+    made_for = published_rates(big, lengths, "auto", declared="float16")
+    assert {rate.device: rate for rate in made_for}["V100"].basis.endswith("125 TFLOP/s, float16")
     assert float32["V100"].basis.endswith("float32")
-    assert [rate.device for rate in estimating.published_rates(big, lengths, "bfloat16")] == [
+    assert [rate.device for rate in published_rates(big, lengths, "bfloat16")] == [
         "H100 SXM",
         "L40S",
         "A100",
@@ -136,17 +147,19 @@ def test_published_rates_follow_the_work_and_the_dtype() -> None:
 
 
 def test_a_small_model_is_no_faster_than_its_tokenizer() -> None:
-    rates = estimating.published_rates(WORK, Lengths(np.array([5]), 16), "auto")
-    assert {rate.tokens_per_second for rate in rates} == {estimating.TOKENIZED_PER_SECOND}
+    rates = published_rates(WORK, np.array([5]), "auto")
+    assert {rate.tokens_per_second for rate in rates} == {TOKENIZED_PER_SECOND}
 
 
 def test_cost_counts_starts_and_suggests_shards_of_about_20_minutes() -> None:
     rate = Rate("device", 20_000.0, "given")
     its = estimating.cost(rate, mean_tokens=200, papers=1_000_000, shard_size=5_000)
-    assert its.hours == pytest.approx((1_000_000 / 100 + 200 * 30) / 3600)
+    assert its.device_hours == pytest.approx((1_000_000 / 100 + 200 * 30) / 3600)
     assert its.shard_minutes == pytest.approx((50 + 30) / 60)
     assert its.start_share == pytest.approx(30 / 80)
     assert its.shard_size == 100_000
+    four = dataclasses.replace(rate, devices=4)
+    assert estimating.cost(four, 200, 1_000_000, 5_000).device_hours == 4 * its.device_hours
     suggested = estimating.cost(rate, 200, 1_000_000, its.shard_size)
     assert 10 <= suggested.shard_minutes <= 30
     assert suggested.start_share < 0.05
@@ -201,7 +214,7 @@ def test_the_command_prints_measured_given_and_published_rates(
     assert "measured: 1 shard(s), bfloat16" in measured
     [given] = [line for line in lines if line.startswith("yours")]
     assert given.split()[1:3] == ["5", "k"]
-    assert sum("not measured" in line for line in lines) == len(estimating.PEAKS)
+    assert sum("not measured" in line for line in lines) == len(PEAKS)
     assert "Papers   40 in 4 shard(s) of up to 10" in plan(script, run_folder, size="all")
 
 

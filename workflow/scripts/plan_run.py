@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from arxiv_embeddings import checkpoints, estimating
 from arxiv_embeddings.command import run
+from arxiv_embeddings.declared import declared_dtype, resolve
 from arxiv_embeddings.papers import read_papers
 from arxiv_embeddings.planning import check_size
+from arxiv_embeddings.rates import Rate, measured_rates, published_rates
 from arxiv_embeddings.settings import EncoderSettings
 from arxiv_embeddings.work import count_work
 
@@ -27,13 +29,14 @@ def main(arguments: argparse.Namespace) -> None:
     texts = next(tables)["topic"].to_pylist()
     log.info("Counting the tokens of %d papers.", len(texts))
     chosen = zip(arguments.models, arguments.encoders, arguments.shards, strict=True)
-    for folder, settings, shards in chosen:
+    for folder, asked, shards in chosen:
+        settings = resolve(asked, folder)
         lengths = estimating.count_tokens(folder, texts, settings)
         work = count_work(folder)
-        rates = estimating.measured_rates(shards, checkpoints.read_manifest(folder))
+        rates = measured_rates(shards, checkpoints.read_manifest(folder))
         if arguments.tokens_per_second:
-            rates.append(estimating.Rate("yours", arguments.tokens_per_second, "given"))
-        rates += estimating.published_rates(work, lengths, settings.dtype)
+            rates.append(Rate("yours", arguments.tokens_per_second, "given"))
+        rates += published_rates(work, lengths.kept, settings.dtype, declared_dtype(folder))
         dimensions = settings.dimensions or work.hidden_size
         table = estimating.describe(
             folder.name, lengths, work, dimensions, rates, papers, arguments.shard_size

@@ -1,12 +1,9 @@
 """What a run will cost, told before it starts: tokens, device-hours, disk, and how large shards should be."""
 
-import collections
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import transformers
@@ -14,6 +11,7 @@ import transformers
 from .errors import InputError
 from .planning import shard_ranges
 from .progress import scaled
+from .rates import Rate
 from .settings import EncoderSettings
 from .work import Work
 
@@ -21,18 +19,6 @@ START_SECONDS = 30  # assumed of a job: Python, imports, GPU and weights, before
 SHARD_SECONDS = (
     20 * 60
 )  # a shard of the suggested size: little is lost with it, and start-up is 2.5 %
-SHARE_OF_PEAK = 0.4  # assumed of a GPU whose rate nobody has measured or given
-TOKENIZED_PER_SECOND = 4e6  # assumed of 8 threads; keeps small models from looking faster than that
-
-# TFLOP/s of dense matrix products as NVIDIA publishes them, with 16-bit numbers and with float32 (TF32
-# is not used): data sheets of H100 SXM, L40S, A100 80GB SXM, V100 SXM2 and T4.
-PEAKS = {
-    "H100 SXM": {"bfloat16": 989.0, "float16": 989.0, "float32": 67.0},
-    "L40S": {"bfloat16": 362.0, "float16": 362.0, "float32": 91.6},
-    "A100": {"bfloat16": 312.0, "float16": 312.0, "float32": 19.5},
-    "V100": {"float16": 125.0, "float32": 15.7},
-    "T4": {"float16": 65.0, "float32": 8.1},
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,26 +57,17 @@ class Lengths:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rate:
-    """Tokens per second of a kind of device, and in words where the number comes from."""
-
-    device: str
-    tokens_per_second: float
-    basis: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Cost:
     """What a run takes on a kind of device.
 
     Attributes:
-        hours: of one device, all shards and their starts together.
+        device_hours: all shards and their starts together, times the devices of a job.
         shard_minutes: of a whole shard of the config's size, with its start.
         start_share: share of ``shard_minutes`` that goes to the start.
         shard_size: papers of a shard that takes ``SHARD_SECONDS``; the whole sample if it takes less.
     """
 
-    hours: float
+    device_hours: float
     shard_minutes: float
     start_share: float
     shard_size: int
@@ -98,6 +75,8 @@ class Cost:
 
 def count_tokens(folder: Path, texts: Sequence[str], settings: EncoderSettings) -> Lengths:
     """Return how many tokens the tokenizer in ``folder`` makes of ``texts`` behind the prompt.
+
+    ``settings`` are resolved, so that the prompt is known.
 
     Raises:
         InputError: the tokenizer cannot be loaded.
@@ -112,74 +91,13 @@ def count_tokens(folder: Path, texts: Sequence[str], settings: EncoderSettings) 
     return Lengths(np.array([len(row) for row in ids]), settings.max_length)
 
 
-def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
-    """Return the rates at which finished shards of a checkpoint were embedded, by device and dtype.
-
-    Args:
-        shards: the folder of the shards' manifests; it need not exist.
-        checkpoint: as ``checkpoints.read_manifest`` returns it; manifests of another are left out.
-
-    Raises:
-        InputError: a manifest is damaged.
-    """
-    tokens: dict[tuple[str, str], float] = collections.defaultdict(float)
-    seconds: dict[tuple[str, str], float] = collections.defaultdict(float)
-    counts: collections.Counter[tuple[str, str]] = collections.Counter()
-    for path in sorted(shards.glob("[0-9]*.json")):
-        try:
-            manifest = json.loads(path.read_text())
-            kind = manifest["device"]["name"], manifest["encoder"]["dtype"]
-            # The rate leaves out what an earlier run had finished; "tokens" does not.
-            done = manifest["tokens_per_second"] * manifest["seconds"]
-            if manifest["checkpoint"] != checkpoint or not done:
-                continue
-            tokens[kind] += done
-            seconds[kind] += manifest["seconds"]
-            counts[kind] += 1
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path} is no manifest of a shard ({error!r}). Delete it and its .npy to make it anew."
-            ) from error
-    return [
-        Rate(
-            device,
-            tokens[device, dtype] / seconds[device, dtype],
-            f"measured: {count} shard(s), {dtype}",
-        )
-        for (device, dtype), count in counts.items()
-    ]
-
-
-def published_rates(work: Work, lengths: Lengths, dtype: str) -> list[Rate]:
-    """Return the rates of kinds of GPU if they reach ``SHARE_OF_PEAK`` of their published peak.
-
-    Args:
-        work: of the model.
-        lengths: of some papers.
-        dtype: as the config asks for it; auto counts as bfloat16, or float16 where there is none. Kinds
-            of GPU without the dtype are left out.
-    """
-    flop_per_token = work.flop(lengths.kept) / lengths.kept.sum()
-    rates = []
-    for device, peaks in PEAKS.items():
-        own = dtype if dtype != "auto" else "bfloat16" if "bfloat16" in peaks else "float16"
-        if own not in peaks:
-            continue
-        rate = SHARE_OF_PEAK * peaks[own] * 1e12 / flop_per_token
-        basis = f"not measured: {SHARE_OF_PEAK:.0%} of {peaks[own]:g} TFLOP/s, {own}"
-        if rate > TOKENIZED_PER_SECOND:
-            rate, basis = TOKENIZED_PER_SECOND, "not measured: no faster than 8 threads tokenize"
-        rates.append(Rate(device, rate, basis))
-    return rates
-
-
 def cost(rate: Rate, mean_tokens: float, papers: int, shard_size: int) -> Cost:
     """Return what embedding ``papers`` papers in shards of ``shard_size`` takes at a rate."""
     papers_per_second = rate.tokens_per_second / mean_tokens
     starts = len(shard_ranges(papers, shard_size)) * START_SECONDS
     shard_seconds = min(shard_size, papers) / papers_per_second + START_SECONDS
     return Cost(
-        hours=(papers / papers_per_second + starts) / 3600,
+        device_hours=rate.devices * (papers / papers_per_second + starts) / 3600,
         shard_minutes=shard_seconds / 60,
         start_share=START_SECONDS / shard_seconds,
         shard_size=min(papers, _round_down(papers_per_second * (SHARD_SECONDS - START_SECONDS))),
@@ -225,18 +143,18 @@ def describe(
         f"Work     {scaled(flop)}FLOP, {scaled(flop / tokens)}FLOP a token",
         f"Disk     {scaled(2 * papers * dimensions * 4)}B: shards and merged matrix, float32, {dimensions} components",
         "",
-        f"{'device':<28}{'tokens/s':>10}{'hours':>10}{'a shard':>12}{'start-up':>10}{'shards.size':>13}  basis",
+        f"{'device':<28}{'tokens/s':>10}{'dev.-hours':>12}{'a shard':>12}{'start-up':>10}{'shards.size':>13}  basis",
     ]
     for rate in rates:
         its = cost(rate, lengths.mean, papers, shard_size)
         lines.append(
-            f"{rate.device[:27]:<28}{scaled(rate.tokens_per_second):>10}{its.hours:>10,.2f}{its.shard_minutes:>8,.1f} min"
+            f"{rate.device[:27]:<28}{scaled(rate.tokens_per_second):>10}{its.device_hours:>12,.2f}{its.shard_minutes:>8,.1f} min"
             f"{its.start_share:>10.0%}{its.shard_size:>13,}  {rate.basis}"
         )
     return "\n".join(lines)
 
 
 EXPLANATION = f"""\
-hours: of one device, all shards together, {START_SECONDS} s assumed for the start of each; finished shards count as if
+dev.-hours: of one device, all shards together, {START_SECONDS} s assumed for the start of each; finished shards count as if
 they were still to do. shards.size: papers that take about {SHARD_SECONDS // 60} minutes there, or all. Smaller shards spread a
 run over more GPUs and spend more on starts; another shards.size makes finished shards run again."""
