@@ -395,6 +395,64 @@ def test_odd_texts_have_the_vectors_of_the_plain_model(
         np.testing.assert_allclose(vector, wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])
+def test_the_sides_and_the_token_of_padding_do_not_matter(
+    folders: dict[str, Path], texts: list[str], tmp_path: Path, kind: str
+) -> None:
+    """What is padded is padded here, on the right, and never seen: a tokenizer may lack the token."""
+    wanted = encode(load(folders[kind], 10**6), texts)
+    for side, token in (("left", True), ("right", False)):
+        folder = copy_of(folders[kind], tmp_path / side)
+
+        def change(declared: dict[str, Any], side: str = side, keep_token: bool = token) -> None:
+            declared["padding_side"] = side
+            if not keep_token:
+                declared["pad_token"] = None
+
+        edit_json(folder / "tokenizer_config.json", change)
+        (folder / "special_tokens_map.json").unlink(missing_ok=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        assert (tokenizer.padding_side, tokenizer.pad_token is not None) == (side, token)
+        np.testing.assert_array_equal(encode(load(folder, 10**6), texts), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_a_causal_model_needs_no_mask(
+    qwen3: Path, texts: list[str], pooling: str, dtype: str
+) -> None:
+    """Its two attention paths, without a mask and with one, give the same vectors."""
+    unmasked = load(qwen3, 10**6, pooling=pooling, dtype=dtype, max_length=128)
+    masked = copy.copy(unmasked)
+    masked._causal = False
+    vectors, wanted = encode(unmasked, texts), encode(masked, texts)
+    assert cosines(vectors, wanted).min() >= (0.99999 if dtype == "float32" else 0.9999)
+
+
+def test_a_copy_on_another_device_has_the_same_vectors(bert: Path, texts: list[str]) -> None:
+    encoder = load(bert)
+    other = encoder.copy_on(CPU)
+    assert other.settings == encoder.settings
+    theirs, own = (it._model.get_input_embeddings().weight for it in (other, encoder))
+    assert theirs.data_ptr() != own.data_ptr()
+    np.testing.assert_array_equal(encode(other, texts), encode(encoder, texts))
+
+
+def test_the_default_prompt_of_a_checkpoint_is_as_in_sentence_transformers(
+    bert: Path, texts: list[str], tmp_path: Path
+) -> None:
+    prompts = {"passage": "passage: ", "query": "query: "}
+    reference = SentenceTransformer(
+        str(bert), device="cpu", prompts=prompts, default_prompt_name="passage"
+    )
+    reference.save(str(tmp_path))
+    encoder = load(tmp_path, max_length=256)
+    assert encoder.settings.prompt == "passage: "
+    vectors = encode(encoder, texts)
+    assert cosines(vectors, reference.encode(texts)).min() >= 0.999999
+    assert cosines(vectors, encode(load(tmp_path, prompt="", max_length=256), texts)).max() < 0.999
+
+
 def test_no_texts_have_no_vectors(bert: Path) -> None:
     encoder = load(bert)
     assert encoder.encode([]).shape == (0, 64)
@@ -619,6 +677,14 @@ def test_cut_files_are_refused(
     file = copy_of(folders[kind], tmp_path) / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(InputError, match=f"{tmp_path}.* (cannot be loaded|is damaged)"):
+        load(tmp_path)
+
+
+def test_pickled_weights_are_never_read(bert: Path, tmp_path: Path) -> None:
+    copy_files(bert, tmp_path)
+    weights = safetensors.torch.load_file(bert / "model.safetensors")
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"cannot be loaded: .*safetensors"):
         load(tmp_path)
 
 
