@@ -115,6 +115,7 @@ def whole_job(
         inputs = job.prepare(Path(folder), texts, options.model, settings, options.device)
         jobs = [job.run(inputs, len(texts), options.threads) for _ in range(options.rounds)]
     return {
+        "papers": len(texts),
         "seconds": statistics.median(one.seconds for one in jobs),
         "embedding_seconds": statistics.median(one.manifest["seconds"] for one in jobs),
         "main_memory_bytes": max(one.memory for one in jobs),
@@ -126,7 +127,9 @@ def whole_job(
 def main(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    texts = read_texts(options.papers, options.count)
+    job_count = options.job_count or options.count
+    all_texts = read_texts(options.papers, max(options.count, job_count))
+    texts = all_texts[: options.count]
     settings = EncoderSettings(max_length=options.max_length, normalize=True)
     lengths = count_tokens(options.model, texts, resolve(settings, options.model)).kept
     tried = texts[: max(options.count // 2, 2)]
@@ -151,7 +154,7 @@ def main(options: argparse.Namespace) -> None:
     contenders.clear()  # the job gets the memory to itself
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    result["job"] = whole_job(texts, settings, options)
+    result["job"] = whole_job(all_texts[:job_count], settings, options)
     table = markdown(result)
     print(f"\n{table}")
     options.table.parent.mkdir(parents=True, exist_ok=True)
@@ -168,6 +171,7 @@ if __name__ == "__main__":
         "--device", choices=["cuda", "cpu"], default="cuda" if torch.cuda.is_available() else "cpu"
     )
     parser.add_argument("--count", type=int, default=400, help="papers to embed")
+    parser.add_argument("--job-count", type=int, help="papers of the whole job, if others")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--max-length", type=int, default=512)

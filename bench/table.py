@@ -25,9 +25,9 @@ def markdown(result: dict[str, Any]) -> str:
         f"- {result['papers']:,} papers of {result['papers_file']}, {result['tokens'] / result['papers']:.0f} tokens on "
         f"average, at most {result['max_length']}; {result['model']}; medians of {result['rounds']} round(s), contenders in turn.",
         f"- Matrix products of the model's own shapes alone: {rates}.",
-        f"- A whole job ({job['dtype']}; attention: {job['attention']}), from the start of its process to its end: "
+        f"- A whole job of {job['papers']:,} papers ({job['dtype']}; attention: {job['attention']}), from the start of its process to its end: "
         f"{job['seconds']:.1f} s, of which {job['embedding_seconds']:.1f} s embedding "
-        f"({result['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing beside the forward pass); "
+        f"({job['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing beside the forward pass); "
         f"{scaled(job['main_memory_bytes'])}B of main memory at most.",
         f"- {device['name']}; CPU {processor['name']}, {processor['threads']} threads; "
         + ", ".join(f"{name} {version}" for name, version in result["versions"].items())
