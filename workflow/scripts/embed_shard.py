@@ -1,4 +1,4 @@
-"""Embed one shard of the drawn papers."""
+"""Embed one shard of the drawn papers. Runs by itself where only torch and transformers are installed."""
 
 import argparse
 import logging
