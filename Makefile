@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down
+.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench
 
 install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -20,6 +20,13 @@ demo: install
 # How far are the runs in this folder? Reads only; `make status RUN=folder` for runs with --directory.
 status: $(VENV)/workflow.done
 	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/show_status.py
+
+# `make bench PAPERS=path MODEL=folder` takes real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are those
+# of bench/encode.py. Without PAPERS it is the demo's made-up papers.
+BENCH_PAPERS := $(or $(PAPERS),results/demo/drawn.parquet)
+bench: install $(VENV)/develop.done
+	$(if $(PAPERS),,$(BIN)/snakemake --quiet --cores all --configfile config/demo.yaml -- $(BENCH_PAPERS))
+	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest

@@ -1,107 +1,188 @@
-"""Time the encoder against sentence-transformers and the notebook's loop, turn by turn, on the CPU.
+"""Time the encoder against sentence-transformers and the notebook's loop on the CPU or on a GPU.
 
-    python bench/encode.py PAPERS.parquet MODEL
+    python bench/encode.py PAPERS MODEL --table TABLE
 
-PAPERS.parquet has a topic column (any papers.parquet or drawn.parquet); MODEL is a folder with a checkpoint that
-sentence-transformers can load. All contenders get the same texts, and are normalised alike for the cosines.
+PAPERS is Parquet with a topic column or a snapshot; MODEL is a folder with a checkpoint that sentence-transformers
+can load. All contenders get the same texts and take turns within one run; figures are medians over the rounds. A
+table is printed and written to TABLE.md, with all that was measured in TABLE.json.
 """
 
 import argparse
+import datetime
 import statistics
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
-import transformers
-from sentence_transformers import SentenceTransformer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.encoder import Encoder
+import job
+from arxiv_embeddings.declared import resolve
+from arxiv_embeddings.devices import choose_device, describe
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.estimating import count_tokens
+from arxiv_embeddings.files import write_json
+from arxiv_embeddings.provenance import commit
 from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.versions import versions
+from arxiv_embeddings.work import count_work
+from contenders import DEFAULT_BATCH, Contender, notebook, ours, sentence_transformers
+from hardware import Usage, matmul_rate, measured
+from table import REFERENCE, markdown
+from texts import read_texts
 
-MAX_LENGTH = 512
-Contender = Callable[[list[str]], np.ndarray]
-
-
-def ours(folder: Path, dtype: str) -> Contender:
-    """Return this project's encoder."""
-    settings = EncoderSettings(max_length=MAX_LENGTH, normalize=True, dtype=dtype)
-    encoder = Encoder(folder, settings, torch.device("cpu"))
-    return lambda texts: encoder.encode(encoder.tokenize(texts))
+PACKAGES = ("torch", "transformers", "tokenizers", "sentence-transformers", "numpy")
 
 
-def sentence_transformers(folder: Path) -> Contender:
-    """Return sentence-transformers' encode with its defaults (batches of 32, float32)."""
-    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    model.max_seq_length = MAX_LENGTH
-    return lambda texts: np.asarray(
-        model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-    )
+def candidates(
+    folder: Path, device: torch.device, max_length: int, texts: list[str], batches: list[int]
+) -> Iterator[Contender]:
+    """Yield all contenders; of sentence-transformers the default batch and the one that was fastest."""
+    yield ours(folder, "float32", device, max_length)
+    yield ours(folder, "auto", device, max_length)
+    for dtype in ("float32", "bfloat16"):
+        with_batch = sentence_transformers(folder, dtype, device, max_length)
+        with_batch(DEFAULT_BATCH).encode(texts[: 2 * DEFAULT_BATCH])  # warm up
+        seconds = {}
+        for batch in sorted({DEFAULT_BATCH, *batches}):
+            with measured(device) as usage:
+                with_batch(batch).encode(texts)
+            seconds[batch] = usage.seconds
+        tried = ", ".join(f"{batch}: {len(texts) / time:.1f}" for batch, time in seconds.items())
+        print(f"sentence-transformers, {dtype}, papers/s by batch: {tried}", flush=True)
+        yield from map(with_batch, sorted({DEFAULT_BATCH, min(seconds, key=seconds.__getitem__)}))
+    yield notebook(folder, device, max_length)
 
 
-def notebook(folder: Path) -> Contender:
-    """Return the notebook's loop: batches of 32 in the order of the texts, mean over all positions."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
-
-    def encode(texts: list[str]) -> np.ndarray:
-        vectors = []
-        for start in range(0, len(texts), 32):
-            batch = tokenizer(
-                texts[start : start + 32],
-                padding=True,
-                truncation=True,
-                max_length=MAX_LENGTH,
-                return_tensors="pt",
-            )
-            with torch.no_grad():
-                vectors.append(model(**batch).last_hidden_state.mean(dim=1))
-        return torch.nn.functional.normalize(torch.cat(vectors)).numpy()
-
-    return encode
-
-
-def main(papers: Path, folder: Path, count: int, rounds: int, threads: int) -> None:
-    torch.set_num_threads(threads)
-    texts = pq.read_table(papers, columns=["topic"])["topic"].slice(0, count).to_pylist()
-    contenders = {
-        "sentence-transformers": sentence_transformers(folder),
-        "notebook's loop": notebook(folder),
-        "ours, float32": ours(folder, "float32"),
-        "ours, dtype auto": ours(folder, "auto"),
-    }
-    vectors = {name: contender(texts[:64]) for name, contender in contenders.items()}  # warm up
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, contender in contenders.items():
-            start = time.perf_counter()
-            vectors[name] = contender(texts)
-            seconds[name].append(time.perf_counter() - start)
-    base = statistics.median(seconds["sentence-transformers"])
-    print(
-        f"{len(texts)} papers, {threads} threads, medians of {rounds} rounds; torch {torch.__version__}, "
-        f"transformers {transformers.__version__}"
-    )
-    for name, times in seconds.items():
-        cosines = (vectors[name] * vectors["sentence-transformers"]).sum(axis=1)
-        median = statistics.median(times)
-        print(
-            f"{name:<22} {len(texts) / median:6.1f} papers/s   {base / median:5.2f} x   "
-            f"cosine to sentence-transformers: mean {cosines.mean():.6f}, least {cosines.min():.6f}"
+def compare(
+    contenders: list[Contender], texts: list[str], lengths: np.ndarray, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Let the contenders and the bare matrix products take turns; return what was measured."""
+    device, work = torch.device(options.device), count_work(options.model)
+    for contender in contenders:
+        contender.encode(texts[: 2 * DEFAULT_BATCH])  # warm up
+    vectors: dict[str, np.ndarray] = {}
+    usages: dict[str, list[Usage]] = {contender.name: [] for contender in contenders}
+    rates: dict[str, list[float]] = {contender.dtype: [] for contender in contenders}
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", flush=True)
+        for dtype, found in rates.items():
+            found.append(matmul_rate(work.matrices, getattr(torch, dtype), device))
+        for contender in contenders:
+            with measured(device) as usage:
+                vectors[contender.name] = contender.encode(texts)
+            usages[contender.name].append(usage)
+    matmul = {dtype: statistics.median(found) for dtype, found in rates.items()}
+    unit = {name: _normalized(matrix) for name, matrix in vectors.items()}
+    rows = []
+    for contender in contenders:
+        own = usages[contender.name]
+        seconds = statistics.median(usage.seconds for usage in own)
+        flop_per_second = work.flop(lengths) / seconds
+        cosines = (unit[contender.name] * unit[REFERENCE]).sum(axis=1)
+        rows.append(
+            {
+                "contender": contender.name,
+                "dtype": contender.dtype,
+                "seconds": [round(usage.seconds, 4) for usage in own],
+                "papers_per_second": len(texts) / seconds,
+                "tokens_per_second": float(lengths.sum()) / seconds,
+                "flop_per_second": flop_per_second,
+                "share_of_matmul_rate": flop_per_second / matmul[contender.dtype],
+                "memory_bytes": max((usage.memory for usage in own if usage.memory), default=None),
+                "cosine_mean": float(cosines.mean()),
+                "cosine_least": float(cosines.min()),
+            }
         )
+    return {"rows": rows, "matmul_flop_per_second": matmul, "flop": work.flop(lengths)}
+
+
+def _normalized(vectors: np.ndarray) -> np.ndarray:
+    vectors = vectors.astype(np.float64)  # some were scaled to length 1 in bfloat16
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def whole_job(
+    texts: list[str], settings: EncoderSettings, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return what a job takes from the start of its process to its end; the median of the rounds."""
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = job.prepare(Path(folder), texts, options.model, settings, options.device)
+        jobs = [job.run(inputs, len(texts), options.threads) for _ in range(options.rounds)]
+    return {
+        "papers": len(texts),
+        "seconds": statistics.median(one.seconds for one in jobs),
+        "embedding_seconds": statistics.median(one.manifest["seconds"] for one in jobs),
+        "main_memory_bytes": max(one.memory for one in jobs),
+        "dtype": jobs[0].manifest["encoder"]["dtype"],
+        "attention": jobs[0].manifest["attention"],
+    }
+
+
+def main(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    job_count = options.job_count or options.count
+    all_texts = read_texts(options.papers, max(options.count, job_count))
+    texts = all_texts[: options.count]
+    settings = EncoderSettings(max_length=options.max_length, normalize=True)
+    lengths = count_tokens(options.model, texts, resolve(settings, options.model)).kept
+    tried = texts[: max(options.count // 2, 2)]
+    contenders = list(
+        candidates(options.model, device, options.max_length, tried, options.batch_sizes)
+    )
+    result = {
+        "papers": len(texts),
+        "papers_file": options.papers.name,
+        "tokens": int(lengths.sum()),
+        "max_length": options.max_length,
+        "model": options.model.name,
+        "rounds": options.rounds,
+        "device": describe(device),
+        "processor": describe(torch.device("cpu")),
+        "versions": versions(*PACKAGES),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(Path(__file__).parent),
+        "command": " ".join(["python", *sys.argv]),
+        **compare(contenders, texts, lengths, options),
+    }
+    contenders.clear()  # the job gets the memory to itself
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    result["job"] = whole_job(all_texts[:job_count], settings, options)
+    table = markdown(result)
+    print(f"\n{table}")
+    options.table.parent.mkdir(parents=True, exist_ok=True)
+    options.table.with_suffix(".md").write_text(f"{table}\n")
+    write_json(options.table.with_suffix(".json"), result)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Time the encoder on the CPU.")
-    parser.add_argument("papers", type=Path)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--count", type=int, default=400)
+    parser = argparse.ArgumentParser(description="Time the encoder against other ways to embed.")
+    parser.add_argument("papers", type=Path, help="Parquet with a topic column, or a snapshot")
+    parser.add_argument("model", type=Path, help="folder of a checkpoint")
+    parser.add_argument("--table", type=Path, required=True, help="file to write, without ending")
+    parser.add_argument(
+        "--device", choices=["cuda", "cpu"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
+    parser.add_argument("--count", type=int, default=400, help="papers to embed")
+    parser.add_argument("--job-count", type=int, help="papers of the whole job, if others")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    main(arguments.papers, arguments.model, arguments.count, arguments.rounds, arguments.threads)
+    parser.add_argument("--max-length", type=int, default=512)
+    parser.add_argument(
+        "--batch-sizes",
+        type=int,
+        nargs="*",
+        default=[8, 16, 64, 128],
+        help="what sentence-transformers may try besides 32, on half of the papers",
+    )
+    try:
+        main(parser.parse_args())
+    except InputError as error:
+        sys.exit(str(error))

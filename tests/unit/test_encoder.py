@@ -18,10 +18,11 @@ import torch
 import transformers
 from arxiv_embeddings import devices
 from arxiv_embeddings.batches import plan_batches
-from arxiv_embeddings.devices import choose_device, choose_dtype
+from arxiv_embeddings.devices import choose_device, choose_devices, choose_dtype
 from arxiv_embeddings.encoder import Encoder
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.tokenizing import Tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import (
@@ -207,6 +208,41 @@ def test_dtype_auto_goes_by_the_flags_of_the_processor(
     assert choose_dtype("bfloat16", CPU) == torch.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("capability", "declared", "best"),
+    [
+        ((9, 0), "float32", torch.bfloat16),  # H100
+        ((8, 0), "float16", torch.bfloat16),  # A100
+        ((7, 5), "float16", torch.float16),  # T4
+        ((7, 5), "bfloat16", torch.float32),
+        ((7, 0), "float32", torch.float32),  # V100
+        ((7, 0), None, torch.float32),
+    ],
+)
+def test_dtype_auto_goes_by_the_capability_of_the_gpu_and_the_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    declared: str | None,
+    best: torch.dtype,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    gpu = torch.device("cuda")
+    assert choose_dtype("auto", gpu, declared) == best
+    assert choose_dtype("float16", gpu, declared) == torch.float16
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0, [0, 1, 2]), (1, [0]), (3, [0, 1, 2])])
+def test_a_job_uses_as_many_gpus_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, asked: int, used: list[int]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert choose_devices("cuda", asked) == [torch.device("cuda", index) for index in used]
+    assert choose_devices("cpu", asked) == [CPU]
+    with pytest.raises(InputError, match=rf"given 4 GPUs but sees 3 on {socket.gethostname()}"):
+        choose_devices("cuda", 4)
+
+
 def test_float16_is_refused_on_the_cpu() -> None:
     with pytest.raises(InputError, match="float16 needs a GPU"):
         choose_dtype("float16", CPU)
@@ -359,6 +395,64 @@ def test_odd_texts_have_the_vectors_of_the_plain_model(
         np.testing.assert_allclose(vector, wanted.numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])
+def test_the_sides_and_the_token_of_padding_do_not_matter(
+    folders: dict[str, Path], texts: list[str], tmp_path: Path, kind: str
+) -> None:
+    """What is padded is padded here, on the right, and never seen: a tokenizer may lack the token."""
+    wanted = encode(load(folders[kind], 10**6), texts)
+    for side, token in (("left", True), ("right", False)):
+        folder = copy_of(folders[kind], tmp_path / side)
+
+        def change(declared: dict[str, Any], side: str = side, keep_token: bool = token) -> None:
+            declared["padding_side"] = side
+            if not keep_token:
+                declared["pad_token"] = None
+
+        edit_json(folder / "tokenizer_config.json", change)
+        (folder / "special_tokens_map.json").unlink(missing_ok=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        assert (tokenizer.padding_side, tokenizer.pad_token is not None) == (side, token)
+        np.testing.assert_array_equal(encode(load(folder, 10**6), texts), wanted)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_a_causal_model_needs_no_mask(
+    qwen3: Path, texts: list[str], pooling: str, dtype: str
+) -> None:
+    """Its two attention paths, without a mask and with one, give the same vectors."""
+    unmasked = load(qwen3, 10**6, pooling=pooling, dtype=dtype, max_length=128)
+    masked = copy.copy(unmasked)
+    masked._causal = False
+    vectors, wanted = encode(unmasked, texts), encode(masked, texts)
+    assert cosines(vectors, wanted).min() >= (0.99999 if dtype == "float32" else 0.9999)
+
+
+def test_a_copy_on_another_device_has_the_same_vectors(bert: Path, texts: list[str]) -> None:
+    encoder = load(bert)
+    other = encoder.copy_on(CPU)
+    assert other.settings == encoder.settings
+    theirs, own = (it._model.get_input_embeddings().weight for it in (other, encoder))
+    assert theirs.data_ptr() != own.data_ptr()
+    np.testing.assert_array_equal(encode(other, texts), encode(encoder, texts))
+
+
+def test_the_default_prompt_of_a_checkpoint_is_as_in_sentence_transformers(
+    bert: Path, texts: list[str], tmp_path: Path
+) -> None:
+    prompts = {"passage": "passage: ", "query": "query: "}
+    reference = SentenceTransformer(
+        str(bert), device="cpu", prompts=prompts, default_prompt_name="passage"
+    )
+    reference.save(str(tmp_path))
+    encoder = load(tmp_path, max_length=256)
+    assert encoder.settings.prompt == "passage: "
+    vectors = encode(encoder, texts)
+    assert cosines(vectors, reference.encode(texts)).min() >= 0.999999
+    assert cosines(vectors, encode(load(tmp_path, prompt="", max_length=256), texts)).max() < 0.999
+
+
 def test_no_texts_have_no_vectors(bert: Path) -> None:
     encoder = load(bert)
     assert encoder.encode([]).shape == (0, 64)
@@ -463,11 +557,11 @@ def test_last_token_pooling_without_an_end_token_is_refused_or_told(
 def test_a_row_that_lost_its_end_token_is_refused(
     qwen3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder = load(qwen3, pooling="last")
+    tokenizer = Tokenizer(qwen3, EncoderSettings(pooling="last", prompt=""))
     cut = {"input_ids": [[64, QWEN3_END], [64]]}
-    monkeypatch.setattr(encoder, "_tokenizer", lambda *_, **__: cut)
+    monkeypatch.setattr(tokenizer, "_tokenizer", lambda *_, **__: cut)
     with pytest.raises(InputError, match=f"'lost' end with 64, not with the end token {QWEN3_END}"):
-        encoder.tokenize(["kept", "lost"])
+        tokenizer.tokenize(["kept", "lost"])
 
 
 def test_the_prompt_stands_in_front_and_counts(qwen3: Path, texts: list[str]) -> None:
@@ -507,7 +601,7 @@ def test_dimensions_are_cut_and_then_normalised(
 def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "cpu_flags", lambda: {"avx512_bf16"})
     encoder = Encoder(bert, EncoderSettings(), CPU)
-    wanted = EncoderSettings(pooling="mean", normalize=True, dtype="bfloat16")
+    wanted = EncoderSettings(pooling="mean", normalize=True, dtype="bfloat16", prompt="")
     assert encoder.settings == wanted
     assert encoder.dimensions == 64
 
@@ -582,7 +676,15 @@ def test_cut_files_are_refused(
 ) -> None:
     file = copy_of(folders[kind], tmp_path) / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(InputError, match=f"in {tmp_path} cannot be loaded"):
+    with pytest.raises(InputError, match=f"{tmp_path}.* (cannot be loaded|is damaged)"):
+        load(tmp_path)
+
+
+def test_pickled_weights_are_never_read(bert: Path, tmp_path: Path) -> None:
+    copy_files(bert, tmp_path)
+    weights = safetensors.torch.load_file(bert / "model.safetensors")
+    torch.save(weights, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"cannot be loaded: .*safetensors"):
         load(tmp_path)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from arxiv_embeddings.declared import declared_dtype, resolve
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.pooling import finish, pool, resolve
+from arxiv_embeddings.pooling import finish, pool
 from arxiv_embeddings.settings import EncoderSettings
 from models import qwen3_files
 
@@ -198,7 +199,7 @@ def test_explicit_settings_leave_out_a_module_that_is_not_built(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING, DENSE, NORMALIZE], declared("mean"))
-    wanted = EncoderSettings(pooling="mean", normalize=False)
+    wanted = EncoderSettings(pooling="mean", normalize=False, prompt="")
     with caplog.at_level(logging.WARNING):
         assert resolve(wanted, tmp_path) == wanted
     assert "Dense module is left out" in caplog.text
@@ -208,3 +209,92 @@ def test_auto_refuses_a_mean_that_leaves_out_the_prompt(tmp_path: Path) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], {**declared("mean"), "include_prompt": False})
     with pytest.raises(InputError, match="include_prompt"):
         resolve(EncoderSettings(prompt="Represent the abstract: "), tmp_path)
+
+
+# Prompt, length, dtype
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+PROMPTS = {"query": "Query: ", "document": "Document: "}
+
+
+@pytest.mark.parametrize(
+    ("declared_prompts", "prompt"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"prompts": PROMPTS, "default_prompt_name": None}, ""),
+        ({"prompts": PROMPTS, "default_prompt_name": "document"}, "Document: "),
+    ],
+)
+def test_auto_takes_the_default_prompt_of_the_checkpoint(
+    tmp_path: Path, declared_prompts: object, prompt: str
+) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    if declared_prompts is not None:
+        write(tmp_path / "config_sentence_transformers.json", declared_prompts)
+    assert resolve(AUTO, tmp_path).prompt == prompt
+    for own in ("", "Own: "):
+        assert resolve(EncoderSettings(prompt=own), tmp_path).prompt == own
+
+
+def test_a_default_prompt_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    declared_prompts = {"prompts": PROMPTS, "default_prompt_name": "passage"}
+    write(tmp_path / "config_sentence_transformers.json", declared_prompts)
+    with pytest.raises(InputError, match=r"default prompt 'passage' .* Set prompt"):
+        resolve(AUTO, tmp_path)
+    assert resolve(EncoderSettings(prompt=""), tmp_path).prompt == ""
+
+
+def test_qwen3_and_minilm_have_no_default_prompt(minilm: Path) -> None:
+    assert resolve(AUTO, minilm).prompt == ""
+    assert resolve(AUTO, qwen3_files()).prompt == ""
+
+
+@pytest.mark.parametrize(("max_length", "told"), [(256, False), (257, True)])
+def test_a_length_beyond_the_declared_one_is_told(
+    minilm: Path, caplog: pytest.LogCaptureFixture, max_length: int, told: bool
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert resolve(EncoderSettings(max_length=max_length), minilm).max_length == max_length
+    assert ("declares max_seq_length 256" in caplog.text) == told
+
+
+def test_lower_casing_is_refused_unless_pooling_is_explicit(tmp_path: Path) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    write(tmp_path / "sentence_bert_config.json", {"max_seq_length": 256, "do_lower_case": True})
+    with pytest.raises(InputError, match="do_lower_case"):
+        resolve(AUTO, tmp_path)
+    assert resolve(EncoderSettings(pooling="mean"), tmp_path).pooling == "mean"
+
+
+@pytest.mark.parametrize(
+    "name", ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"]
+)
+def test_cut_declarations_are_refused(tmp_path: Path, name: str) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    (tmp_path / name).write_text('{"prompts": {"que')
+    with pytest.raises(InputError, match=rf"{name} is damaged .* Fetch the checkpoint again"):
+        resolve(AUTO, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "dtype"),
+    [
+        (None, None),
+        ({}, None),
+        ({"dtype": "bfloat16"}, "bfloat16"),
+        ({"torch_dtype": "float16"}, "float16"),
+    ],
+)
+def test_the_declared_dtype_has_two_names(
+    tmp_path: Path, config: object, dtype: str | None
+) -> None:
+    if config is not None:
+        write(tmp_path / "config.json", config)
+    assert declared_dtype(tmp_path) == dtype

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from arxiv_embeddings.encoder import Encoder
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.settings import ENGINE_VERSION, EncoderSettings
 from arxiv_embeddings.shards import embed_shard
+from arxiv_embeddings.texts import read_texts
 from models import cosines, make_bert, topics
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,7 +35,7 @@ CPU = torch.device("cpu")
 SETTINGS = EncoderSettings(pooling="auto", max_length=64, normalize=False, dtype="float32")
 PAPERS = 40
 CHUNK = 8
-OWN_CHUNK = shards.PAPERS_PER_CHUNK
+OWN_CHUNK = shards.PAPERS_PER_CHUNK["cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +67,7 @@ def texts(made_snapshot: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "PAPERS_PER_CHUNK", CHUNK)
+    monkeypatch.setitem(shards.PAPERS_PER_CHUNK, "cpu", CHUNK)
 
 
 def draw(path: Path, texts: list[str]) -> Path:
@@ -104,7 +106,7 @@ class Job:
         plain = self.encoder.encode
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.encoder, "encode", encode)
-            return embed_shard(self.drawn, 0, PAPERS, self.encoder, self.model, self.vectors)
+            return embed_shard(self.drawn, 0, PAPERS, [self.encoder], self.model, self.vectors)
 
     def die(self, at: int) -> None:
         """Run until so many chunks are finished, which is all that is left behind."""
@@ -185,7 +187,7 @@ def test_manifest_field_by_field(
     assert manifest.pop("tokens_per_second") == pytest.approx(sum(lengths) / seconds, rel=0.1)
     device, versions = manifest.pop("device"), manifest.pop("versions")
     assert (device["type"], device["node"]) == ("cpu", socket.gethostname())
-    assert device["threads"] == 2
+    assert (device["count"], device["threads"]) == (1, 2)
     assert device["name"]
     assert versions["torch"] == torch.__version__
     assert versions["transformers"] == transformers.__version__
@@ -212,7 +214,7 @@ def test_vectors_do_not_depend_on_the_bounds_of_the_shards(
     parts = []
     for start in range(0, PAPERS, size):
         stop = min(start + size, PAPERS)
-        embed_shard(job.drawn, start, stop, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, start, stop, [job.encoder], job.model, job.vectors)
         parts.append(np.load(job.vectors))
         assert len(parts[-1]) == stop - start
     assert cosines(np.concatenate(parts), wanted).min() >= 0.99999
@@ -222,8 +224,127 @@ def test_more_papers_than_there_are(job: Job) -> None:
     with pytest.raises(
         InputError, match=rf"has {PAPERS} papers, but .* to {PAPERS + 1} are wanted"
     ):
-        embed_shard(job.drawn, 30, PAPERS + 1, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, 30, PAPERS + 1, [job.encoder], job.model, job.vectors)
     assert not job.vectors.exists()
+
+
+# Several devices
+
+
+def test_several_devices_give_the_same_bytes_as_one(
+    bert: Path, loaded: Encoder, texts: list[str], tmp_path: Path
+) -> None:
+    drawn = draw(tmp_path / "drawn.parquet", texts)
+    copies = [loaded, loaded.copy_on(CPU), loaded.copy_on(CPU)]
+    used: set[int] = set()
+
+    def encode(encoder: Encoder, *arguments: Any) -> np.ndarray:
+        used.add(id(encoder))
+        time.sleep(0.01 * (len(used) % 2))  # so that chunks are finished out of order
+        return plain(encoder, *arguments)
+
+    plain = Encoder.encode
+    sums = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoder, "encode", encode)
+        for count in (1, 2, 3):
+            vectors = tmp_path / f"{count}.npy"
+            manifest = embed_shard(drawn, 0, PAPERS, copies[:count], bert, vectors)
+            sums.append(manifest["vectors_sha256"])
+    assert len(used) == 3
+    assert len(set(sums)) == 1
+
+
+def test_an_error_on_one_device_ends_the_shard(
+    bert: Path, loaded: Encoder, texts: list[str], tmp_path: Path
+) -> None:
+    drawn, broken = draw(tmp_path / "drawn.parquet", texts), loaded.copy_on(CPU)
+
+    def encode(*_: object) -> np.ndarray:
+        raise RuntimeError("device-side assert")
+
+    broken.encode = encode  # type: ignore[method-assign, assignment]
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        embed_shard(drawn, 0, PAPERS, [loaded, broken], bert, tmp_path / "0.npy")
+    assert not (tmp_path / "0.npy").exists()
+
+
+# JSON lines, and a machine with little more than torch and transformers
+
+
+def write_lines(path: Path, texts: list[str]) -> Path:
+    papers = [{"id": paper_id(row), "topic": text, "more": 1} for row, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(paper) + "\n" for paper in papers))
+    return path
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, PAPERS), (3, 21), (39, PAPERS), (8, 16)])
+def test_json_lines_are_read_as_parquet_is(
+    texts: list[str], tmp_path: Path, start: int, stop: int
+) -> None:
+    drawn, lines = draw(tmp_path / "drawn.parquet", texts), write_lines(tmp_path / "lines", texts)
+    runs = list(read_texts(lines, start, stop, CHUNK))
+    assert runs == list(read_texts(drawn, start, stop, CHUNK))
+    assert [text for _, run in runs for text in run] == texts[start:stop]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "0704.0001"', "Line 3 of .* is no paper"),
+        ('{"id": "0704.0001"}', "Line 3 of .* is no paper .*'topic'"),
+        ("[1, 2]", "Line 3 of .* is no paper"),
+        ('{"id": "0704.0001", "topic": null}', "Line 3 of .* no text"),
+        ('{"id": 704.0001, "topic": "a"}', "Line 3 of .* no text"),
+    ],
+)
+def test_lines_that_are_no_papers_are_refused(
+    texts: list[str], tmp_path: Path, line: str, message: str
+) -> None:
+    path = write_lines(tmp_path / "lines", texts[:2])
+    path.write_text(path.read_text() + line)
+    with pytest.raises(InputError, match=message):
+        list(read_texts(path, 0, 3, 2))
+    with pytest.raises(InputError, match="has 3 papers, but the papers to 4 are wanted"):
+        list(read_texts(write_lines(path, texts[:3]), 1, 4, 2))
+
+
+# What torch and transformers bring along, and nothing else of this project's environment.
+BLOCKED = (
+    "pyarrow msgspec snakemake pandas isal zstandard sentence_transformers jsonschema accelerate"
+)
+BLOCK_IMPORTS = f"""
+import importlib.machinery, socket
+class Finder(importlib.machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, *arguments):
+        blocked = name.partition(".")[0] in {BLOCKED.split()}
+        return None if blocked else super().find_spec(name, *arguments)
+finders = (it for it in sys.meta_path if it is not importlib.machinery.PathFinder)
+sys.meta_path[:] = [*finders, Finder]
+def refuse(*_, **__): raise OSError("no network")
+socket.getaddrinfo = socket.socket.connect = refuse
+"""
+
+
+def test_the_command_needs_only_torch_and_transformers_and_no_network(
+    bert: Path, texts: list[str], wanted: np.ndarray, tmp_path: Path, script: Script
+) -> None:
+    lines = write_lines(tmp_path / "lines.jsonl", texts)
+    vectors, manifest = tmp_path / "0.npy", tmp_path / "0.json"
+    options: list[object] = ["--papers", lines, "--start", 0, "--stop", PAPERS, "--model", bert]
+    options += ["--encoder", SETTINGS.to_json(), "--vectors", vectors, "--manifest", manifest]
+    done = script("embed_shard.py", *options, before=BLOCK_IMPORTS)
+    assert done.returncode == 0, done.stdout
+    assert cosines(np.load(vectors), wanted).min() >= 0.99999
+    refused = script(
+        "embed_shard.py",
+        "--papers",
+        draw(tmp_path / "p", texts),
+        *options[2:],
+        before=BLOCK_IMPORTS,
+    )
+    assert "No module named 'pyarrow'" in refused.stdout  # so the block works
 
 
 # A killed job
@@ -283,6 +404,35 @@ def test_sigkill_in_the_middle(
     assert not list(vectors.parent.glob("*.chunks"))
 
 
+def test_sigterm_saves_what_is_being_computed(
+    bert: Path, made_snapshot: Path, tmp_path: Path, script: Script
+) -> None:
+    many = topics(made_snapshot, 4 * OWN_CHUNK)
+    drawn = draw(tmp_path / "drawn.parquet", many)
+    vectors, manifest = tmp_path / "shards/00000.npy", tmp_path / "shards/00000.json"
+    options: list[object] = ["--papers", drawn, "--start", 0, "--stop", len(many), "--model", bert]
+    options += ["--encoder", SETTINGS.to_json(), "--vectors", vectors, "--manifest", manifest]
+    # The signal arrives while the second chunk is being computed.
+    signal_itself = f"""
+from arxiv_embeddings.encoder import Encoder
+plain, calls = Encoder.encode, []
+def encode(*arguments):
+    calls.append(1)
+    if len(calls) == 2: os.kill(os.getpid(), signal.SIGTERM)
+    return plain(*arguments)
+sys.path.insert(0, {str(Path(command.__file__).parent)!r})
+Encoder.encode = encode
+"""
+    done = script("embed_shard.py", *options, before=signal_itself)
+    assert done.returncode == 128 + signal.SIGTERM, done.stdout
+    assert "SIGTERM: what is being computed is saved" in done.stdout
+    assert not vectors.exists()
+    assert not list(vectors.parent.glob(".*.partial"))
+    again = script("embed_shard.py", *options)
+    assert again.returncode == 0, again.stdout
+    assert json.loads(manifest.read_text())["papers_resumed"] == 2 * OWN_CHUNK
+
+
 def test_a_job_that_dies_before_its_manifest_resumes(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
@@ -294,6 +444,7 @@ def test_a_job_that_dies_before_its_manifest_resumes(
         model=bert,
         encoder=SETTINGS,
         device="cpu",
+        gpus=0,
         threads=torch.get_num_threads(),
         tokens_per_batch=None,
         vectors=tmp_path / "shards/00000.npy",
@@ -417,7 +568,7 @@ def test_vectors_that_are_not_finite_fail_with_the_papers(
     with pytest.raises(
         InputError, match=f"vectors of 2 papers.*: {paper_id(3)}, {paper_id(6)}\\. "
     ):
-        embed_shard(job.drawn, 0, PAPERS, job.encoder, job.model, job.vectors)
+        embed_shard(job.drawn, 0, PAPERS, [job.encoder], job.model, job.vectors)
     assert not list(job.vectors.parent.glob("**/*.npy"))
 
 

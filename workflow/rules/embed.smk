@@ -53,8 +53,8 @@ rule embed_shard:
         " memory: {resources.mem}, minutes: {resources.runtime})"
     shell:
         'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
-        " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --threads {threads}"
-        " --tokens-per-batch {resources.tokens_per_batch}"
+        " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
+        " --threads {threads} --tokens-per-batch {resources.tokens_per_batch}"
         " --vectors {output.vectors:q} --manifest {output.manifest:q} --log {log:q}"
 
 

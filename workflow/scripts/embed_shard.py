@@ -1,16 +1,17 @@
-"""Embed one shard of the drawn papers."""
+"""Embed one shard of the drawn papers. Runs by itself where only torch and transformers are installed."""
 
 import argparse
 import logging
 from pathlib import Path
 
 import torch
+from arxiv_embeddings.chunks import forget_chunks
 from arxiv_embeddings.command import run
-from arxiv_embeddings.devices import choose_device, describe
+from arxiv_embeddings.devices import choose_devices, describe
 from arxiv_embeddings.encoder import Encoder
 from arxiv_embeddings.files import write_json
 from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.shards import embed_shard, forget_chunks
+from arxiv_embeddings.shards import embed_shard
 from arxiv_embeddings.versions import versions
 
 log = logging.getLogger(__name__)
@@ -18,16 +19,23 @@ log = logging.getLogger(__name__)
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    device = choose_device(arguments.device)
+    device, *more = choose_devices(arguments.device, arguments.gpus)
     encoder = Encoder(arguments.model, arguments.encoder, device, arguments.tokens_per_batch)
-    about = describe(device)
+    encoders = [encoder, *(encoder.copy_on(other) for other in more)]
+    about = {**describe(device), "count": len(encoders)}
     packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
-    log.info("Encoding on %s with %s: %s.", about, packages, encoder.settings.to_json())
+    log.info(
+        "Encoding on %s with %s: %s; attention: %s.",
+        about,
+        packages,
+        encoder.settings.to_json(),
+        encoder.attention,
+    )
     content = embed_shard(
         arguments.papers,
         arguments.start,
         arguments.stop,
-        encoder,
+        encoders,
         arguments.model,
         arguments.vectors,
     )
@@ -41,7 +49,12 @@ def tokens_per_batch(text: str) -> int | None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of drawn papers")
+    parser.add_argument(
+        "--papers",
+        type=Path,
+        required=True,
+        help="drawn papers: Parquet, or JSON lines with id and topic",
+    )
     parser.add_argument("--start", type=int, required=True, help="row of the shard's first paper")
     parser.add_argument("--stop", type=int, required=True, help="row behind its last paper")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
@@ -49,8 +62,9 @@ if __name__ == "__main__":
         "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
     )
     parser.add_argument(
-        "--device", choices=["cuda", "cpu"], default="cpu", help="cuda: the GPU the job was given"
+        "--device", choices=["cuda", "cpu"], default="cpu", help="cuda: the GPUs the job was given"
     )
+    parser.add_argument("--gpus", type=int, default=0, help="how many of them; 0: all it sees")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
     parser.add_argument(
         "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto by the device"

@@ -72,7 +72,7 @@ class Progress:
 
 def scaled(number: float) -> str:
     """Return ``number`` with three digits or more and a decimal prefix: 512, 1.23 k, 806 M."""
-    for power, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for power, prefix in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= power:
             return f"{number / power:.3g}{prefix}"
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"

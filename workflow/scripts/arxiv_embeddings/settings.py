@@ -5,22 +5,22 @@ import json
 from typing import Any, Self
 
 # Raise this by hand with every change of code that changes vectors: all shards are then made anew.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
     """How texts become vectors.
 
-    As a config asks for them, ``pooling``, ``normalize`` and ``dtype`` may be ``"auto"``; resolved
-    against a checkpoint and a device, they never are.
+    As a config asks for them, ``pooling``, ``normalize``, ``prompt`` and ``dtype`` may be ``"auto"``;
+    resolved against a checkpoint and a device, they never are.
     """
 
     pooling: str = "auto"  # mean, last, cls, or auto
     max_length: int = 512  # tokens of prompt and text together, special tokens included
     normalize: bool | str = "auto"  # whether vectors are scaled to length 1, or auto
     dtype: str = "auto"  # bfloat16, float16, float32, or auto: of the matrix products
-    prompt: str = ""  # put before every text
+    prompt: str = "auto"  # put before every text, or auto: the checkpoint's default prompt, if any
     dimensions: int | None = None  # leading components kept (Matryoshka); None keeps all
     engine: int = ENGINE_VERSION
 

@@ -1,71 +1,75 @@
-"""Embedding one shard so that a killed job goes on where it was."""
+"""Embedding one shard, on one device or several, so that a killed job goes on where it was."""
 
+import collections
+import contextlib
 import dataclasses
 import logging
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import checkpoints
+from .chunks import Chunk, chunk_folder, find, keep, read_chunks
 from .encoder import Encoder
 from .errors import InputError
-from .files import TextsHash, json_sha256, written_beside
-from .matrices import MatrixWriter, matrix_sha256, open_matrix
-from .papers import read_papers
+from .files import TextsHash, written_beside
+from .matrices import MatrixWriter
 from .progress import Progress
-from .signals import finishing_on_sigterm
 
 log = logging.getLogger(__name__)
 
-PAPERS_PER_CHUNK = 256  # what a killed job has to do again, at most
+# What a killed job has to do again, at most, for each device. Batches are filled out of one chunk: a GPU's
+# are large, and out of 256 papers a third of them would be padding.
+PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 
 @dataclasses.dataclass(frozen=True)
-class Chunk:
-    """A run of papers whose vectors are kept under a key until the shard is whole.
+class Embedded:
+    """A chunk with its vectors (papers, d), the token counts (papers,), and whether they were there already."""
 
-    The key covers the ids, the texts, the checkpoint and the resolved encoder settings, so vectors
-    made of anything else are never taken for these.
-    """
-
-    ids: list[str]
-    texts: list[str]
-    key: str
+    chunk: Chunk
+    vectors: np.ndarray
+    lengths: np.ndarray
+    resumed: bool
 
 
 def embed_shard(
     papers_path: Path,
     start: int,
     stop: int,
-    encoder: Encoder,
+    encoders: Sequence[Encoder],
     model_folder: Path,
     vectors_path: Path,
 ) -> dict[str, Any]:
     """Write the vectors of the drawn papers ``start`` to ``stop - 1``; return what the manifest says.
 
     The vectors are a float32 matrix (stop - start, d) in the papers' order. Finished chunks are kept
-    in a folder beside it and taken up by the next run, until ``forget_chunks`` is called.
+    in a folder beside it and taken up by the next run, until ``forget_chunks`` is called. Memory does
+    not grow with the number of papers.
 
     Args:
-        papers_path: the drawn papers.
+        papers_path: the drawn papers (see read_texts).
         start: row of the first paper.
         stop: row behind the last paper.
-        encoder: made of the checkpoint in ``model_folder``.
+        encoders: the same encoder on each device of the job, made of the checkpoint in ``model_folder``.
         model_folder: a checkpoint that ``fetch_model`` brought.
         vectors_path: the ``.npy`` file to write.
 
     Raises:
-        InputError: vectors are not finite (with the papers' ids), or as Encoder and read_papers.
+        InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
     """
+    encoder = encoders[0]
     made_by = {
         "checkpoint": checkpoints.read_manifest(model_folder),
         "encoder": encoder.settings.to_dict(),
     }
-    folder = _chunk_folder(vectors_path)
+    size = PAPERS_PER_CHUNK[encoder.device.type]
+    chunks = read_chunks(papers_path, start, stop, size, made_by)
     ids_hash, texts_hash = TextsHash(), TextsHash()
     tokens = at_max_length = resumed = 0
     papers = stop - start
@@ -74,26 +78,21 @@ def embed_shard(
         written_beside(vectors_path) as partial,
         MatrixWriter(partial, papers, encoder.dimensions) as matrix,
     ):
+        reporting = threading.Lock()
 
         def report(papers_done: int, tokens_done: int) -> None:
-            progress.advance(papers_done, tokens=tokens_done)
+            with reporting:
+                progress.advance(papers_done, tokens=tokens_done)
 
-        for chunk, rows in _tokenized_ahead(_chunks(papers_path, start, stop, made_by), encoder):
-            lengths = np.array([len(row) for row in rows])
-            vectors = _find(folder, chunk)
-            if vectors is None:
-                with finishing_on_sigterm():
-                    vectors = encoder.encode(rows, report)
-                    _check(vectors, chunk.ids)
-                    _keep(folder, chunk, vectors)
-            else:
-                resumed += len(rows)
-                progress.advance(len(rows))
-            matrix.append(vectors)
-            ids_hash.update(chunk.ids)
-            texts_hash.update(chunk.texts)
-            tokens += int(lengths.sum())
-            at_max_length += int((lengths == encoder.settings.max_length).sum())
+        ahead = _embed_ahead(chunks, encoders, chunk_folder(vectors_path), report)
+        with contextlib.closing(ahead):
+            for done in ahead:
+                matrix.append(done.vectors)
+                ids_hash.update(done.chunk.ids)
+                texts_hash.update(done.chunk.texts)
+                tokens += int(done.lengths.sum())
+                at_max_length += int((done.lengths == encoder.settings.max_length).sum())
+                resumed += len(done.lengths) * done.resumed
     if resumed:
         log.info("Took %d papers from an earlier run of this job.", resumed)
     log.info("Embedded %d papers: %s.", papers - resumed, progress.line())
@@ -117,37 +116,59 @@ def embed_shard(
     }
 
 
-def forget_chunks(vectors_path: Path) -> None:
-    """Remove the finished chunks of a shard whose vectors and manifest are both written."""
-    shutil.rmtree(_chunk_folder(vectors_path), ignore_errors=True)
+def _embed_ahead(
+    chunks: Iterator[Chunk],
+    encoders: Sequence[Encoder],
+    folder: Path,
+    report: Callable[[int, int], None],
+) -> Generator[Embedded, None, None]:
+    """Yield the chunks in their order, while the devices work on the next ones.
 
+    For each encoder there are two threads: one computes, while the other saves the vectors of the
+    chunk before and tokenizes the one behind. When the caller stops early (an error, SIGTERM), the chunks that
+    are being computed are finished and saved first.
+    """
+    free: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
+    for encoder in encoders:
+        free.put(encoder)
+    stopping = threading.Event()
 
-def _chunk_folder(vectors_path: Path) -> Path:
-    return vectors_path.with_suffix(".chunks")
+    def embed(chunk: Chunk) -> Embedded:
+        ids = encoders[0].tokenize(chunk.texts)
+        lengths = np.array([len(row) for row in ids])
+        vectors = find(folder, chunk)
+        if vectors is not None:
+            report(len(ids), 0)
+            return Embedded(chunk, vectors, lengths, resumed=True)
+        encoder = free.get()
+        try:
+            if stopping.is_set():
+                raise CancelledError
+            vectors = encoder.encode(ids, report)
+        finally:
+            free.put(encoder)
+        _check(vectors, chunk.ids)
+        keep(folder, chunk, vectors)
+        return Embedded(chunk, vectors, lengths, resumed=False)
 
-
-def _chunks(papers_path: Path, start: int, stop: int, made_by: dict[str, Any]) -> Iterator[Chunk]:
-    for table in read_papers(papers_path, start, stop, PAPERS_PER_CHUNK):
-        ids, texts = table["id"].to_pylist(), table["topic"].to_pylist()
-        content = TextsHash()
-        content.update(ids)
-        content.update(texts)
-        yield Chunk(ids, texts, key=json_sha256({**made_by, "papers": content.hexdigest()}))
-
-
-def _tokenized_ahead(
-    chunks: Iterator[Chunk], encoder: Encoder
-) -> Iterator[tuple[Chunk, list[list[int]]]]:
-    """Yield each chunk with its token ids, while the next one is tokenized in a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        ahead = None
-        for chunk in chunks:
-            following = chunk, pool.submit(encoder.tokenize, chunk.texts)
-            if ahead is not None:
-                yield ahead[0], ahead[1].result()
-            ahead = following
-        if ahead is not None:
-            yield ahead[0], ahead[1].result()
+    threads = 2 * len(encoders)
+    waiting: collections.deque[Future[Embedded]] = collections.deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for chunk in chunks:
+                waiting.append(pool.submit(embed, chunk))
+                if len(waiting) > threads:  # so that few chunks are in memory
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except (
+            SystemExit
+        ):  # by SIGTERM; SIGKILL follows some seconds later (KillWait, 30 by default)
+            log.warning("SIGTERM: what is being computed is saved, and the next run goes on there.")
+            raise
+        finally:
+            stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(vectors: np.ndarray, ids: list[str]) -> None:
@@ -159,24 +180,3 @@ def _check(vectors: np.ndarray, ids: list[str]) -> None:
             f"The vectors of {len(bad)} papers hold NaN or infinite numbers: {named}{', …' * (len(bad) > 10)}. "
             "Set dtype to float32 or bfloat16; if that does not help, the checkpoint's weights are damaged."
         )
-
-
-def _keep(folder: Path, chunk: Chunk, vectors: np.ndarray) -> None:
-    """Save a finished chunk under its key and the checksum of its vectors."""
-    with (
-        written_beside(folder / f"{chunk.key}-{matrix_sha256(vectors)}.npy") as partial,
-        MatrixWriter(partial, *vectors.shape) as matrix,
-    ):
-        matrix.append(vectors)
-
-
-def _find(folder: Path, chunk: Chunk) -> np.ndarray | None:
-    """Return the vectors an earlier run saved for ``chunk``, or None where there are none that are whole."""
-    for file in folder.glob(f"{chunk.key}-*.npy"):
-        try:
-            vectors = np.array(open_matrix(file))
-        except InputError:
-            continue  # cut or damaged: made again
-        if file.stem == f"{chunk.key}-{matrix_sha256(vectors)}" and len(vectors) == len(chunk.ids):
-            return vectors
-    return None

@@ -1,0 +1,84 @@
+"""What the encoder is compared with: every contender turns texts into vectors of length 1."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.settings import EncoderSettings
+from sentence_transformers import SentenceTransformer
+
+Encode = Callable[[list[str]], np.ndarray]
+
+DEFAULT_BATCH = 32  # of sentence-transformers, and of the notebook
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A way from texts to vectors, tokenizing included, and the dtype of its matrix products."""
+
+    name: str
+    dtype: str
+    encode: Encode
+
+
+def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Contender:
+    """Return this project's encoder, with the pooling that the checkpoint declares."""
+    settings = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
+    encoder = Encoder(folder, settings, device)
+    own = encoder.settings.dtype
+    name = f"ours, auto ({own})" if dtype == "auto" else f"ours, {own}"
+    return Contender(name, own, lambda texts: encoder.encode(encoder.tokenize(texts)))
+
+
+def sentence_transformers(
+    folder: Path, dtype: str, device: torch.device, max_length: int
+) -> Callable[[int], Contender]:
+    """Return sentence-transformers' encode as a function of its batch size."""
+    model = SentenceTransformer(
+        str(folder),
+        device=str(device),
+        local_files_only=True,
+        model_kwargs={"dtype": getattr(torch, dtype)},
+    )
+    model.max_seq_length = max_length
+
+    def contender(batch: int) -> Contender:
+        def encode(texts: list[str]) -> np.ndarray:
+            return np.asarray(
+                model.encode(
+                    texts, batch_size=batch, normalize_embeddings=True, show_progress_bar=False
+                )
+            )
+
+        return Contender(f"sentence-transformers, {dtype}, batch {batch}", dtype, encode)
+
+    return contender
+
+
+def notebook(folder: Path, device: torch.device, max_length: int) -> Contender:
+    """Return the notebook's loop: float32, batches of 32 as they come, mean over all positions."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = transformers.AutoModel.from_pretrained(
+        folder, local_files_only=True, dtype=torch.float32
+    )
+    model.to(device).eval()
+
+    def encode(texts: list[str]) -> np.ndarray:
+        vectors = []
+        for start in range(0, len(texts), DEFAULT_BATCH):
+            batch = tokenizer(
+                texts[start : start + DEFAULT_BATCH],
+                padding=True,
+                truncation=True,
+                max_length=max_length,
+                return_tensors="pt",
+            ).to(device)
+            with torch.no_grad():
+                vectors.append(model(**batch).last_hidden_state.mean(dim=1).cpu())
+        return torch.nn.functional.normalize(torch.cat(vectors)).numpy()
+
+    return Contender("the notebook's loop", "float32", encode)

@@ -1,0 +1,103 @@
+"""A whole embedding job, from the start of its process to its end."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from arxiv_embeddings.checkpoints import fetch_model
+from arxiv_embeddings.filtering import ROWS_PER_GROUP
+from arxiv_embeddings.settings import EncoderSettings
+
+EMBED_SHARD = Path(__file__).parents[1] / "workflow/scripts/embed_shard.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """A folder with what embedding jobs read: ``drawn.parquet`` and a fetched ``model``."""
+
+    folder: Path
+    settings: EncoderSettings
+    device: str
+
+    @property
+    def papers(self) -> Path:
+        """The drawn papers."""
+        return self.folder / "drawn.parquet"
+
+    @property
+    def model(self) -> Path:
+        """The checkpoint."""
+        return self.folder / "model"
+
+    def vectors(self, shard: str) -> Path:
+        """Return the file that a job for ``shard`` makes."""
+        return self.folder / f"{shard}.npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What a job took: seconds of the process, bytes of main memory at its peak, and its manifest."""
+
+    seconds: float
+    memory: int
+    manifest: dict[str, Any]
+
+
+def prepare(
+    folder: Path, texts: list[str], model: Path, settings: EncoderSettings, device: str
+) -> Inputs:
+    """Put the inputs of jobs that embed ``texts`` into ``folder``."""
+    ids = [str(row) for row in range(len(texts))]
+    inputs = Inputs(folder, settings, device)
+    pq.write_table(
+        pa.table({"id": ids, "topic": texts}), inputs.papers, row_group_size=ROWS_PER_GROUP
+    )
+    fetch_model(str(model), None, inputs.model)
+    return inputs
+
+
+def start(
+    inputs: Inputs, shard: str, start: int, stop: int, threads: int
+) -> subprocess.Popen[bytes]:
+    """Start a job as the workflow does; its messages go to a file beside the vectors."""
+    vectors = inputs.vectors(shard)
+    command = [
+        *(sys.executable, str(EMBED_SHARD), "--papers", str(inputs.papers)),
+        *("--start", str(start), "--stop", str(stop), "--model", str(inputs.model)),
+        *("--encoder", inputs.settings.to_json(), "--device", inputs.device),
+        *("--threads", str(threads), "--tokens-per-batch", "auto"),
+        *("--vectors", str(vectors), "--manifest", str(vectors.with_suffix(".json"))),
+    ]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    with vectors.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+
+def finish(inputs: Inputs, shard: str, job: subprocess.Popen[bytes], started: float) -> Finished:
+    """Wait for a job that started at ``started`` (time.perf_counter); remove its vectors.
+
+    Raises:
+        RuntimeError: the job failed; its messages are in the error.
+    """
+    _, status, usage = os.wait4(job.pid, 0)
+    seconds = time.perf_counter() - started
+    job.returncode = os.waitstatus_to_exitcode(status)
+    vectors = inputs.vectors(shard)
+    if job.returncode:
+        raise RuntimeError(vectors.with_suffix(".log").read_text())
+    vectors.unlink()
+    manifest = json.loads(vectors.with_suffix(".json").read_text())
+    return Finished(seconds, usage.ru_maxrss * 1024, manifest)
+
+
+def run(inputs: Inputs, papers: int, threads: int) -> Finished:
+    """Embed the first ``papers`` papers in one job."""
+    started = time.perf_counter()
+    return finish(inputs, "00000", start(inputs, "00000", 0, papers, threads), started)

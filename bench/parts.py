@@ -1,0 +1,53 @@
+"""Time the parts of an embedding job one after another; bench/scaling.py starts it. Prints JSON, seconds by part."""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+
+import torch
+from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.matrices import MatrixWriter
+from arxiv_embeddings.papers import read_papers
+from arxiv_embeddings.settings import EncoderSettings
+
+
+def main(
+    started: float, papers: Path, count: int, model: Path, settings: str, threads: int, out: Path
+) -> dict[str, float]:
+    """Return the seconds of each part; ``started`` is when the process was started, as time.time()."""
+    parts: dict[str, float] = {}
+    last = started
+
+    def done(part: str) -> None:
+        nonlocal last
+        now = time.time()
+        parts[part], last = now - last, now
+
+    torch.set_num_threads(threads)
+    done("start")
+    encoder = Encoder(model, EncoderSettings.from_json(settings), torch.device("cpu"))
+    done("load")
+    [table] = read_papers(papers, 0, count, count)
+    texts = table["topic"].to_pylist()
+    done("read")
+    ids = encoder.tokenize(texts)
+    done("tokenize")
+    vectors = encoder.encode(ids)
+    done("forward")
+    with MatrixWriter(out, *vectors.shape) as matrix:
+        matrix.append(vectors)
+    done("write")
+    return parts
+
+
+if __name__ == "__main__":
+    logging.disable()
+    began, papers, count, model, settings, threads, out = sys.argv[1:]
+    parts = main(
+        float(began), Path(papers), int(count), Path(model), settings, int(threads), Path(out)
+    )
+    print(json.dumps(parts))

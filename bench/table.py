@@ -1,0 +1,70 @@
+"""The table of bench/encode.py as Markdown."""
+
+from typing import Any
+
+from arxiv_embeddings.progress import scaled
+from contenders import DEFAULT_BATCH
+
+REFERENCE = "ours, float32"
+BASE = f"sentence-transformers, float32, batch {DEFAULT_BATCH}"
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """Return the table, and what has to be known to read it and to make it again."""
+    speeds = {row["contender"]: row["papers_per_second"] for row in result["rows"]}
+    rates = ", ".join(
+        f"{dtype} {scaled(rate)}FLOP/s" for dtype, rate in result["matmul_flop_per_second"].items()
+    )
+    job, device, processor = result["job"], result["device"], result["processor"]
+    lines = [
+        "| contender | papers/s | × | tokens/s | FLOP/s | share | memory | cosine: mean, least |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(row, speeds[BASE]) for row in result["rows"]),
+        "",
+        *_ratios(speeds),
+        f"- {result['papers']:,} papers of {result['papers_file']}, {result['tokens'] / result['papers']:.0f} tokens on "
+        f"average, at most {result['max_length']}; {result['model']}; medians of {result['rounds']} round(s), contenders in turn.",
+        f"- Matrix products of the model's own shapes alone: {rates}.",
+        f"- A whole job of {job['papers']:,} papers ({job['dtype']}; attention: {job['attention']}), from the start of its process to its end: "
+        f"{job['seconds']:.1f} s, of which {job['embedding_seconds']:.1f} s embedding "
+        f"({job['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing beside the forward pass); "
+        f"{scaled(job['main_memory_bytes'])}B of main memory at most.",
+        f"- {device['name']}; CPU {processor['name']}, {processor['threads']} threads; "
+        + ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        + ".",
+        f"- {result['date']}, commit {result['commit']}: `{result['command']}`",
+        "",
+        f"×: against {BASE}. FLOP/s: of the model's matrix products for the texts' own tokens, padding not counted. "
+        "share: of the rate of those products alone, in the contender's dtype. memory: what encoding needs at its peak "
+        f"beyond the loaded models. cosine: to {REFERENCE}.",
+    ]
+    return "\n".join(lines)
+
+
+def _line(row: dict[str, Any], base: float) -> str:
+    memory = "–" if row["memory_bytes"] is None else f"{scaled(row['memory_bytes'])}B"
+    cells = [
+        row["contender"],
+        f"{row['papers_per_second']:,.1f}",
+        f"{row['papers_per_second'] / base:.2f}",
+        scaled(row["tokens_per_second"]),
+        scaled(row["flop_per_second"]),
+        f"{row['share_of_matmul_rate']:.0%}",
+        memory,
+        f"{row['cosine_mean']:.7f}, {row['cosine_least']:.7f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _ratios(speeds: dict[str, float]) -> list[str]:
+    """Return the encoder's speed against the fastest of sentence-transformers and the notebook's loop."""
+    theirs = {name: speed for name, speed in speeds.items() if name.startswith("sentence-")}
+    best = max(theirs, key=theirs.__getitem__)
+    own = max(theirs, key=lambda name: theirs[name] * ("float32" in name))
+    lines = []
+    for name, speed in speeds.items():
+        if name.startswith("ours"):
+            rivals = {own if name == REFERENCE else best, "the notebook's loop"}
+            times = (f"{speed / speeds[rival]:.2f} × {rival}" for rival in sorted(rivals))
+            lines.append(f"- {name}: {', '.join(times)}.")
+    return lines

@@ -1,0 +1,40 @@
+"""The texts that the benchmarks embed."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.filtering import Filter
+from arxiv_embeddings.snapshot import Snapshot
+
+
+def read_texts(path: Path, count: int) -> list[str]:
+    """Return the topics of the first ``count`` papers in ``path``.
+
+    Args:
+        path: Parquet with a topic column (papers or drawn papers), or a snapshot (JSON lines, also packed).
+        count: papers to read.
+
+    Raises:
+        InputError: the file cannot be read, or has fewer papers.
+    """
+    topics = _parquet(path) if path.suffix == ".parquet" else _snapshot(path)
+    texts = list(itertools.islice(topics, count))
+    if len(texts) < count:
+        raise InputError(f"{path} has {len(texts):,} papers; {count:,} are wanted.")
+    return texts
+
+
+def _parquet(path: Path) -> Iterator[str]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["topic"]):
+            yield from batch["topic"].to_pylist()
+
+
+def _snapshot(path: Path) -> Iterator[str]:
+    every = Filter([""])
+    for lines in Snapshot(path).line_blocks():
+        for record in every.papers(lines):
+            yield f"{record.title} {record.abstract}"

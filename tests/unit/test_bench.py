@@ -1,0 +1,74 @@
+"""The benchmarks run, and what they write is what they say; how fast anything is, is no matter here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from models import make_bert, make_qwen3, qwen3_files
+
+
+def bench(program: str, *arguments: object) -> str:
+    """Run a program of ``bench``; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bench" / program), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_encode_compares_all_contenders_on_the_same_texts(
+    minilm: Path, made_snapshot: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("sentence_transformers")
+    model = make_bert(minilm, tmp_path / "bert")
+    short = "--count", 8, "--rounds", 1, "--batch-sizes", 4, "--max-length", 32, "--threads", 1
+    output = bench("encode.py", made_snapshot, model, *short, "--table", tmp_path / "table")
+    table = (tmp_path / "table.md").read_text()
+    assert table in output
+    result = json.loads((tmp_path / "table.json").read_text())
+    rows = {row["contender"]: row for row in result["rows"]}
+    names = [name.partition(",")[0] for name in rows]
+    assert names.count("ours") == 2
+    assert names.count("sentence-transformers") >= 2
+    assert names.count("the notebook's loop") == 1
+    assert all(f"| {name} |" in table for name in rows)
+    assert result["papers"] == 8
+    assert result["tokens"] == 8 * 32  # all are longer
+    for name, row in rows.items():
+        least = 0.99999 if row["dtype"] == "float32" else 0.99
+        assert row["cosine_least"] > least or "notebook" in name
+        share = row["flop_per_second"] / result["matmul_flop_per_second"][row["dtype"]]
+        assert row["share_of_matmul_rate"] == share > 0
+    assert result["job"]["seconds"] > result["job"]["embedding_seconds"] > 0
+
+
+def test_scaling_tells_how_a_job_spends_its_time(
+    minilm: Path, made_snapshot: Path, tmp_path: Path
+) -> None:
+    model = make_bert(minilm, tmp_path / "bert")
+    short = "--count", 8, "--rounds", 1, "--max-length", 32, "--cores", 1, "--shards", 2
+    output = bench("scaling.py", made_snapshot, model, *short, "--table", tmp_path / "table")
+    assert (tmp_path / "table.md").read_text() in output
+    result = json.loads((tmp_path / "table.json").read_text())
+    runs = [(run["processes"], run["threads"], run["shards"]) for run in result["runs"]]
+    assert runs == [(1, 1, 1), (1, 1, 2)]
+    assert all(run["papers_per_second"] == 8 / run["seconds"] for run in result["runs"])
+    assert list(result["parts"]) == ["start", "load", "read", "tokenize", "forward", "write"]
+    assert all(seconds > 0 for seconds in result["parts"].values())
+
+
+def test_a_random_qwen3_has_the_shape_of_its_config(tmp_path: Path) -> None:
+    small = make_qwen3(tmp_path / "small")
+    output = bench("make_qwen3.py", small, tmp_path / "random")
+    assert "random weights" in output
+    assert (tmp_path / "random/model.safetensors").is_file()
+    config = json.loads((tmp_path / "random/config.json").read_text())
+    assert config["num_hidden_layers"] == 2
+    tokenizer = (tmp_path / "random/tokenizer.json").read_bytes()
+    assert tokenizer == (qwen3_files() / "tokenizer.json").read_bytes()
