@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from arxiv_embeddings.arxiv import ArxivReader
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.filtering import Filter
-from arxiv_embeddings.snapshot import Snapshot
 
 
 def read_texts(path: Path, count: int) -> list[str]:
@@ -20,7 +19,10 @@ def read_texts(path: Path, count: int) -> list[str]:
     Raises:
         InputError: the file cannot be read, or has fewer papers.
     """
-    topics = _parquet(path) if path.suffix == ".parquet" else _snapshot(path)
+    if path.suffix == ".parquet":
+        topics = _parquet(path)
+    else:
+        topics = (topic for _, topic, *_ in ArxivReader(path, [""]).papers())
     texts = list(itertools.islice(topics, count))
     if len(texts) < count:
         raise InputError(f"{path} has {len(texts):,} papers; {count:,} are wanted.")
@@ -31,10 +33,3 @@ def _parquet(path: Path) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=["topic"]):
             yield from batch["topic"].to_pylist()
-
-
-def _snapshot(path: Path) -> Iterator[str]:
-    every = Filter([""])
-    for lines in Snapshot(path).line_blocks():
-        for record in every.papers(lines):
-            yield f"{record.title} {record.abstract}"

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
+    os.environ["RAYON_NUM_THREADS"] = str(
+        arguments.threads
+    )  # for the tokenizer, which else takes all cores
     device, *more = choose_devices(arguments.device, arguments.gpus)
     encoder = Encoder(arguments.model, arguments.encoder, device, arguments.tokens_per_batch)
     encoders = [encoder, *(encoder.copy_on(other) for other in more)]
