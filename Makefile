@@ -7,10 +7,13 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo test lint format clean lock
+.PHONY: install phate demo test lint format clean lock
 
-install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
+
+# The map by PHATE. A step of its own because phate and graphtools are under the GPL 2; without it, PCA draws the map.
+phate: $(VENV)/phate.done
 
 # `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
 demo: install
@@ -20,7 +23,7 @@ demo: install
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/workflow.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+lint: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
@@ -39,6 +42,8 @@ clean:
 # Pins the newest versions. What torch itself pins (CUDA) is left to it, so that a CPU build needs none of it.
 lock: $(VENV)/develop.done
 	$(call pin,workflow)
+	$(call pin,evaluate)
+	$(call pin,phate)
 	$(call pin,develop)
 
 define pin
@@ -53,6 +58,14 @@ $(VENV)/bin/python:
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/workflow.lock
+	touch $@
+
+$(VENV)/evaluate.done: envs/evaluate.lock $(VENV)/workflow.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/evaluate.lock
+	touch $@
+
+$(VENV)/phate.done: envs/phate.lock $(VENV)/evaluate.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/phate.lock
 	touch $@
 
 $(VENV)/develop.done: envs/develop.lock $(VENV)/workflow.done
