@@ -14,6 +14,7 @@ from .devices import choose_dtype
 from .errors import InputError
 from .pooling import finish, pool, resolve
 from .settings import EncoderSettings
+from .tokens import load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Encoder:
         self.settings = dataclasses.replace(
             resolve(settings, folder), dtype=str(self._dtype).removeprefix("torch.")
         )
-        self._tokenizer = _load_tokenizer(folder)
+        self._tokenizer = load_tokenizer(folder)
         # On a GPU the weights themselves are kept in the dtype. A CPU keeps them in float32 and only
         # multiplies in bfloat16: as fast there, and closer to float32.
         self._model = _load_model(folder, self._dtype if device.type == "cuda" else torch.float32)
@@ -204,19 +205,6 @@ class Encoder:
         with torch.inference_mode():
             hidden = self._model(input_ids=rows).last_hidden_state[:, :-1].float()
         return torch.allclose(hidden, hidden[:1], rtol=1e-3, atol=1e-3)
-
-
-def _load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except (
-        Exception
-    ) as error:  # transformers raises whatever the damaged file makes it stumble over
-        raise InputError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
-    tokenizer.truncation_side = "right"  # whatever it declares: the head of a text is kept
-    return tokenizer
 
 
 def _load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedModel:
