@@ -24,7 +24,9 @@ def make_papers(path: Path, papers: int, categories: int, seed: int = 0) -> None
     table = pa.table(
         {
             "id": [f"{2000 + row // 90_000}.{row % 90_000:05d}" for row in range(papers)],
-            "topic": [f"Paper {row} on {name}   We study {name}." for row, name in enumerate(names)],
+            "topic": [
+                f"Paper {row} on {name}   We study {name}." for row, name in enumerate(names)
+            ],
             "category 0": [name.partition(".")[0] for name in names],
             "category 1": names,
         }

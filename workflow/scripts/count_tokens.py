@@ -45,7 +45,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of a model's papers")
+    parser.add_argument(
+        "--papers", type=Path, required=True, help="Parquet file of a model's papers"
+    )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest of its embeddings")
     parser.add_argument("--tokens", type=Path, required=True, help="Parquet file to write")

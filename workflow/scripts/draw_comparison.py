@@ -24,7 +24,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="of the corpus, for the title")
     parser.add_argument("--corpus", type=Path, required=True, help="Parquet file of all its papers")
-    parser.add_argument("--sample", type=Path, required=True, help="Parquet file of a model's papers")
+    parser.add_argument(
+        "--sample", type=Path, required=True, help="Parquet file of a model's papers"
+    )
     parser.add_argument("--scores", type=Path, required=True, help="scores.parquet of all models")
     parser.add_argument("--folder", type=Path, required=True, help="where the pictures go")
     run(main, parser)

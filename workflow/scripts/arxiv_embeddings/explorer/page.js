@@ -28,11 +28,12 @@ function countOf(codes, kinds) {
   return counts;
 }
 
-// The groups that share a colour: the biggest categories of the level, and the rest.
+// The group of each category: a number for each of the biggest of the level, and one for the rest. Only ticked
+// ones count, so that a few small categories have colours of their own once the others are hidden.
 function groupsOf(level) {
   const sizes = new Map();
   data.categories.forEach((names, code) => {
-    sizes.set(names[level], (sizes.get(names[level]) ?? 0) + numberOf[code]);
+    sizes.set(names[level], (sizes.get(names[level]) ?? 0) + (ticked[code] ? numberOf[code] : 0));
   });
   const bySize = [...sizes.keys()].sort((a, b) => sizes.get(b) - sizes.get(a) || (a < b ? -1 : 1));
   const place = new Map(bySize.map((name, i) => [name, Math.min(i, data.colours.length)]));
@@ -77,8 +78,8 @@ function draw() {
       if (wanted) found.push(row);
     }
   }
-  // The biggest groups are drawn first, so that the small ones are not buried.
-  traceRows = [hidden, ...shown, marked < 0 ? [] : [marked]];
+  // The rest is drawn first and then the biggest groups, so that the small ones are not buried.
+  traceRows = [hidden, shown.pop(), ...shown, marked < 0 ? [] : [marked]];
   const last = traceRows.length - 1;
   const size = Math.max(2, Math.min(7, 700 / Math.sqrt(papers)));
   const traces = traceRows.map((rows, i) => ({
@@ -90,7 +91,7 @@ function draw() {
     marker:
       i === 0 ? { size, color: variable("--hidden") }
       : i === last ? { size: 16, symbol: "circle-open", color: variable("--ink"), line: { width: 2.5 } }
-      : { size: wanted ? size + 2 : size, color: colourOf(i - 1), opacity: 0.75 },
+      : { size: wanted ? size + 2 : size, color: colourOf(i === 1 ? data.colours.length : i - 2), opacity: 0.75 },
   }));
   Plotly.react(map, traces, layout(), {
     displaylogo: false,
@@ -133,6 +134,8 @@ function reach(values) {
 
 function update() {
   marked = -1;
+  element("card").hidden = true;
+  showColours();
   list(draw());
 }
 
@@ -244,18 +247,13 @@ function showColours() {
   }
 }
 
-function recolour() {
-  showColours();
-  update();
-}
-
 const everyCode = data.categories.map((_, code) => code);
 element("all").addEventListener("click", () => tick(everyCode, true));
 element("none").addEventListener("click", () => tick(everyCode, false));
 for (const radio of document.querySelectorAll("input[name=level]")) {
   radio.addEventListener("change", () => {
     level = Number(radio.value);
-    recolour();
+    update();
   });
 }
 let waiting = 0;
@@ -273,9 +271,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 element("help-link").hidden = !data.link;
-dark.addEventListener("change", recolour);
+dark.addEventListener("change", update);
 buildTree();
-recolour();
+update();
 map.on("plotly_hover", (event) => {
   map.dataset.hovered = data.ids[rowOf(event)];
   tell(rowOf(event));

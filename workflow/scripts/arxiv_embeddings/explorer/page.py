@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from ..pictures.palette import COLOURS
+from ..pictures.palette import COLOURS, DARK_COLOURS
 
 TEMPLATES = Path(__file__).parent
 TITLE_LENGTH = 160  # characters of a text whose title's end is not known
@@ -96,6 +96,7 @@ def _data(points: Points, link: str) -> dict[str, Any]:
         "titles": points.titles,
         "link": link,
         "colours": list(COLOURS),
+        "dark_colours": list(DARK_COLOURS),
     }
 
 

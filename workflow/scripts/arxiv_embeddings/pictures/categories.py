@@ -50,18 +50,20 @@ def draw_categories(
         _draw_panel(axes, table, totals)
         number = len(corpus[level])
         axes.set_title(f"{level}: {number:,} categor{'y' if number == 1 else 'ies'}")
-    panels[-1].set_xlabel("share of the papers; beside each bar, papers in the corpus and in the sample")
+    panels[-1].set_xlabel(
+        "share of the papers; beside each bar, papers in the corpus and in the sample"
+    )
     figure.suptitle(
-        f"{name}: {totals[0]:,} papers in the corpus, {totals[1]:,} in the sample", x=0.01, ha="left"
+        f"{name}: {totals[0]:,} papers in the corpus, {totals[1]:,} in the sample",
+        x=0.01,
+        ha="left",
     )
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
     return figure
 
 
-def _draw_panel(
-    axes: Axes, table: list[tuple[str, int, int]], totals: tuple[int, int]
-) -> None:
+def _draw_panel(axes: Axes, table: list[tuple[str, int, int]], totals: tuple[int, int]) -> None:
     places = np.arange(len(table))
     shares = np.array([[row[1] / totals[0], row[2] / totals[1]] for row in table])
     axes.barh(places - 0.2, shares[:, 0], 0.4, color=COLOURS[1], label="corpus")

@@ -38,9 +38,8 @@ class Confusion:
 
     Attributes:
         rows: names of the categories, in the order of the alphabet; the rest of them last.
-        shares: float64 (rows, columns); a row sums to 1. Column j is the cluster that belongs to row j
-            where clusters and categories are paired one to one so that as many papers as possible agree.
-            Clusters paired with the rest, or with none, share the last column.
+        shares: float64 (rows, columns); a row sums to 1. Column j is the cluster that is paired with the
+            category of row j. All other clusters, where there are any, share one more column.
         papers: how many were clustered.
     """
 
@@ -52,36 +51,33 @@ class Confusion:
 def confusion(categories: np.ndarray, clusters: np.ndarray, named: int = NAMED) -> Confusion:
     """Count how the papers of the ``named`` biggest categories, and of the rest, fall into clusters.
 
+    Categories and clusters are paired one to one so that as many papers as possible agree (the assignment
+    problem, solved by scipy's linear_sum_assignment).
+
     Args:
         categories: strings (papers,).
         clusters: integers (papers,); papers with -1 are left out.
         named: categories that get a row of their own.
     """
     clustered = clusters >= 0
-    categories = categories[clustered]
-    groups = group_categories(categories, named)
-    found, of_category = np.unique(categories, return_inverse=True)
+    found, of_category = np.unique(categories[clustered], return_inverse=True)
     numbers, of_cluster = np.unique(clusters[clustered], return_inverse=True)
     counts = np.zeros((len(found), len(numbers)), dtype=np.int64)
     np.add.at(counts, (of_category, of_cluster), 1)
-    rows_of_pairs, columns_of_pairs = linear_sum_assignment(counts, maximize=True)
-    partner = dict(zip(rows_of_pairs.tolist(), columns_of_pairs.tolist(), strict=True))
+    pairs = dict(zip(*(side.tolist() for side in linear_sum_assignment(-counts)), strict=True))
 
-    names = sorted(own[0] for own in groups.members if len(own) == 1)
-    rest = [own for own in groups.members if len(own) > 1]
-    positions = [int(np.searchsorted(found, name)) for name in names]
-    columns = [counts[:, partner[row]] if row in partner else 0 * counts[:, 0] for row in positions]
-    own = {partner[row] for row in positions if row in partner}
-    left = [number for number in range(len(numbers)) if number not in own]
-    if left or rest:
-        columns.append(counts[:, left].sum(axis=1))
-    by_column = np.stack(columns, axis=1)
-    rows = [by_column[row] for row in positions]
-    if rest:
-        names.append(next(name for name in groups.names if name.startswith("other (")))
-        rows.append(by_column[[int(np.searchsorted(found, name)) for name in rest[0]]].sum(axis=0))
-    table = np.stack(rows).astype(np.float64)
-    return Confusion(names, table / table.sum(axis=1, keepdims=True), int(clustered.sum()))
+    groups = group_categories(categories[clustered], named)
+    members = sorted(groups.members, key=lambda own: (len(own) > 1, own[0]))
+    positions = [np.searchsorted(found, own) for own in members]
+    by_category = np.stack([counts[own].sum(axis=0) for own in positions])
+    singles = [int(own[0]) for own in positions if len(own) == 1]
+    matched = [pairs[category] for category in singles if category in pairs]
+    others = np.setdiff1d(np.arange(len(numbers)), matched)
+    columns = by_category[:, matched]
+    if len(others):
+        columns = np.column_stack([columns, by_category[:, others].sum(axis=1)])
+    rows = [own[0] if len(own) == 1 else f"other ({len(own)} categories)" for own in members]
+    return Confusion(rows, columns / columns.sum(axis=1, keepdims=True), int(clustered.sum()))
 
 
 def draw_confusion(panels: list[list[Panel]], model: str) -> Figure:
@@ -120,7 +116,9 @@ def _draw_panel(axes: Axes, panel: Panel, table: Confusion, first: bool) -> Axes
     size = 7.5 if len(table.rows) <= 12 else 6
     axes.set_yticks(range(len(table.rows)), table.rows if first else [], fontsize=size)
     axes.set_xticks([])
-    axes.set_xlabel("clusters, each under the category it is paired with" if first else "clusters")
+    axes.set_xlabel(
+        "clusters, in the order of their categories"
+    )
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     return image

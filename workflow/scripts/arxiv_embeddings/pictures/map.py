@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .palette import group_categories
+from .palette import COLOURS, group_categories
 from .style import new_figure
 
 
@@ -24,7 +24,12 @@ def map_title(about: dict[str, Any], points: int) -> str:
 
 
 def draw_map(
-    x: np.ndarray, y: np.ndarray, categories: np.ndarray, level: str, model: str, about: dict[str, Any]
+    x: np.ndarray,
+    y: np.ndarray,
+    categories: np.ndarray,
+    level: str,
+    model: str,
+    about: dict[str, Any],
 ) -> Figure:
     """Draw each paper as a point in the colour of its category.
 
@@ -40,12 +45,14 @@ def draw_map(
     colours = np.array(groups.colours)
     figure = new_figure(height=5.0)
     axes = figure.add_subplot()
-    # Papers stand in drawing order, so no category lies on top of all others.
+    # The rest lies beneath. The others stay in drawing order, so that none of them lies on top of all.
+    rest = groups.codes == len(COLOURS)
+    order = np.concatenate([np.flatnonzero(rest), np.flatnonzero(~rest)])
     axes.scatter(
-        x,
-        y,
+        x[order],
+        y[order],
         s=float(np.clip(20_000 / len(x), 0.8, 12)),
-        c=colours[groups.codes],
+        c=colours[groups.codes[order]],
         linewidths=0,
         alpha=0.75,
         rasterized=True,

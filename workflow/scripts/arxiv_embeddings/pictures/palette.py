@@ -17,7 +17,19 @@ COLOURS = (
     "#999933",
     "#882255",
 )
-OTHER = "#BBBBBB"  # for what is not named
+# The same hues, light enough for a dark page.
+DARK_COLOURS = (
+    "#7B6FE0",
+    "#9ADBF5",
+    "#2E9E55",
+    "#F0E08A",
+    "#E5808F",
+    "#4FC3B0",
+    "#D070C4",
+    "#A8A83C",
+    "#B83A78",
+)
+OTHER = "#CCCCCC"  # for what is not named: Tol's pale grey, a little darker
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,18 @@ from .style import new_figure
 MARKERS = "osD^vP*Xh"
 ROW_HEIGHT, ROW_OF_MODEL, AROUND_BLOCK = 0.1, 0.07, 0.42  # inches
 
+COLUMNS = {"category 0, or no level": ("category 0", ""), "category 1": ("category 1",)}
+# What a metric is called where that is more than its name with spaces.
+NAMES = {
+    "v_measure": "V-measure",
+    "ami": "AMI",
+    "ari": "ARI",
+    "nmi": "NMI",
+    "demap": "DEMaP",
+    "normalised_dasgupta_cost": "normalised Dasgupta cost",
+    "dasgupta_cost": "Dasgupta cost",
+}
+
 Score = dict[str, Any]  # a row of the table of scores
 
 
@@ -33,45 +45,38 @@ def draw_scores(scores: list[Score]) -> Figure:
             A value of None was left out by the evaluation, and is marked so.
     """
     models = list(dict.fromkeys(score["model"] for score in scores))
-    levels = [
-        level
-        for level in ("category 0", "category 1", "")
-        if any(score["level"] == level for score in scores)
-    ]
     parts = blocks(scores)
     row = ROW_HEIGHT + ROW_OF_MODEL * len(models)
     heights = [len(metrics) * row for _, metrics in parts]
     figure = new_figure(height=sum(heights) + AROUND_BLOCK * len(parts) + 0.6)
     grid = figure.subplots(
         len(parts),
-        len(levels),
+        len(COLUMNS),
         squeeze=False,
+        sharex="row",
         sharey="row",
         gridspec_kw={"height_ratios": heights},
     )
     for row_of_axes, (title, metrics) in zip(grid, parts, strict=True):
-        for axes, level in zip(row_of_axes, levels, strict=True):
-            own = [score for score in scores if (_title(score), score["level"]) == (title, level)]
+        for axes, levels in zip(row_of_axes, COLUMNS.values(), strict=True):
+            own = [score for score in scores if _title(score) == title and score["level"] in levels]
             _draw_panel(axes, own, metrics, models)
         row_of_axes[0].set_title(title, fontweight="bold", fontsize=8)
-    for axes, level in zip(grid[0], levels, strict=True):
+    for axes, heading in zip(grid[0], COLUMNS, strict=True):
         axes.annotate(
-            level or "no level",
-            (1, 1),
-            xytext=(0, 4),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="right",
-            color="#555555",
+            heading, (0, 1), xytext=(0, 18), xycoords="axes fraction", textcoords="offset points"
         )
     handles = [
-        figure.axes[0].errorbar(
-            [], [], xerr=[[], []], label=model, **_mark(number)
-        )
+        figure.axes[0].errorbar([], [], xerr=[[], []], label=model, **_mark(number))
         for number, model in enumerate(models)
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
+
+
+def metric_name(metric: str) -> str:
+    """Return how a metric is written for people."""
+    return NAMES.get(metric, metric.replace("_", " "))
 
 
 def _title(score: Score) -> str:
@@ -89,7 +94,7 @@ def _mark(number: int) -> dict[str, Any]:
 
 
 def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: list[str]) -> None:
-    axes.set_yticks(range(len(metrics)), [metric.replace("_", " ") for metric in metrics])
+    axes.set_yticks(range(len(metrics)), [metric_name(metric) for metric in metrics])
     axes.set_ylim(len(metrics) - 0.5, -0.5)
     if not scores:
         axes.set_axis_off()
@@ -115,4 +120,7 @@ def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: lis
         # A percentile interval need not hold the value itself.
         interval = None if low is None else [[max(value - low, 0)], [max(high - value, 0)]]
         axes.errorbar([value], [place], xerr=interval, **_mark(model))
+    if all(score["value"] is None for score in scores):
+        axes.set_xticks([])
+        return
     axes.xaxis.get_major_locator().set_params(nbins=4)

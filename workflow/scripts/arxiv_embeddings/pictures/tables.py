@@ -27,13 +27,19 @@ def read_rows(path: Path, columns: Sequence[str], papers: int) -> dict[str, np.n
     rows = {name: table[name].to_numpy() for name in table.column_names}
     if len(table) == 0:
         raise InputError(f"{path} has no rows. Delete it and run again.")
-    if rows["row"].min() < 0 or rows["row"].max() >= papers or len(np.unique(rows["row"])) < len(table):
+    if (
+        rows["row"].min() < 0
+        or rows["row"].max() >= papers
+        or len(np.unique(rows["row"])) < len(table)
+    ):
         raise InputError(
             f"{path} is about other papers: it names rows up to {rows['row'].max():,}, some maybe twice, and "
             f"there are {papers:,} papers. Delete it and run again."
         )
     if bad := [name for name in columns if not np.isfinite(rows[name]).all()]:
-        raise InputError(f"{path} holds NaN or infinite numbers in {', '.join(bad)}. Delete it and run again.")
+        raise InputError(
+            f"{path} holds NaN or infinite numbers in {', '.join(bad)}. Delete it and run again."
+        )
     return rows
 
 

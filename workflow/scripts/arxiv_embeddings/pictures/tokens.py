@@ -28,18 +28,21 @@ def draw_tokens(tokens: np.ndarray, max_length: int, model: str) -> Figure:
     beyond = int((tokens > reach).sum())
     figure = new_figure(height=2.6)
     axes = figure.add_subplot()
-    counts, edges = np.histogram(tokens, bins=BINS, range=(0, reach))
-    width = edges[1] - edges[0]
-    seen = edges[:-1] + width / 2 <= max_length
+    # A bin ends where the cut is, between the longest text that fits and the next.
+    cut = max_length + 0.5
+    width = cut / max(round(BINS * cut / reach), 1)
+    edges = np.arange(0, reach + width, width)
+    counts, _ = np.histogram(tokens, bins=edges)
+    seen = edges[:-1] + width / 2 < cut
     for part, colour in ((seen, COLOURS[0]), (~seen, COLOURS[4])):
         axes.bar(edges[:-1][part], counts[part], width, align="edge", color=colour, linewidth=0)
-    axes.axvline(max_length, color="black", linewidth=1, linestyle="--")
+    axes.axvline(cut, color="black", linewidth=1, linestyle="--")
     axes.annotate(
         f"max_length {max_length:,}\n{papers:.1%} of the papers are longer,\n{lost:.1%} of all tokens are cut off",
-        (max_length, counts.max()),
-        xytext=(-6, 0) if max_length > reach / 2 else (6, 0),
+        (cut, counts.max()),
+        xytext=(-6, 0) if cut > reach / 2 else (6, 0),
         textcoords="offset points",
-        ha="right" if max_length > reach / 2 else "left",
+        ha="right" if cut > reach / 2 else "left",
         va="top",
         fontsize=7.5,
         bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
