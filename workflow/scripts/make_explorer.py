@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+import numpy as np
 from arxiv_embeddings.command import run
 from arxiv_embeddings.explorer.page import Points, render_page, title_of
 from arxiv_embeddings.files import written_beside
@@ -12,14 +13,20 @@ from arxiv_embeddings.pictures.tables import read_json, read_rows, read_texts
 
 log = logging.getLogger(__name__)
 
+POINTS = 300_000  # more make a page that browsers struggle with
+
 
 def main(arguments: argparse.Namespace) -> None:
     papers = read_texts(arguments.papers, ["id", "topic", "category 0", "category 1"])
     places = read_rows(arguments.map, ["x", "y"], len(papers["id"]))
-    rows = places["row"]
+    # Papers stand in drawing order, so the first ones are a random sample of all.
+    first = np.argsort(places["row"])[:POINTS]
+    rows = places["row"][first]
+    if len(first) < len(places["row"]):
+        log.info("The page shows %s of %s papers.", f"{POINTS:,}", f"{len(places['row']):,}")
     points = Points(
-        x=places["x"],
-        y=places["y"],
+        x=places["x"][first],
+        y=places["y"][first],
         ids=papers["id"][rows].tolist(),
         titles=[title_of(topic) for topic in papers["topic"][rows]],
         categories_0=papers["category 0"][rows].tolist(),
