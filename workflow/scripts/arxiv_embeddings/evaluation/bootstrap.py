@@ -4,9 +4,12 @@ Papers are resampled with replacement (Efron, 1979); what was fitted on all of t
 map) stays as it is. So an interval says how much a score would vary with other papers of the same kind,
 not with another start of the clustering. All draws depend on the number of papers alone: replicate r of
 every score of every model is computed on the same papers, and differences of replicates are paired.
+
+A paper that is drawn twice agrees with itself, which raises some scores (V-measure by up to 0.05 with 150
+classes and 30,000 papers), so the replicates of a score are shifted until their mean is its value (``centred``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,8 +32,8 @@ def resample(papers: int, replicate: int) -> np.ndarray:
     return np.bincount(generator.integers(papers, size=papers), minlength=papers)
 
 
-def bootstrap(papers: int, score: Callable[[np.ndarray], float]) -> np.ndarray:
-    """Return ``score(counts)`` of every replicate, float64 (REPLICATES,).
+def bootstrap(papers: int, score: Callable[[np.ndarray], float | Sequence[float]]) -> np.ndarray:
+    """Return ``score(counts)`` of every replicate, float64 (REPLICATES,), or (REPLICATES, m) for m at once.
 
     Args:
         papers: how many papers the score is computed on.
@@ -38,6 +41,11 @@ def bootstrap(papers: int, score: Callable[[np.ndarray], float]) -> np.ndarray:
             of a value per paper that is ``lambda counts: counts @ values / papers``.
     """
     return np.array([score(resample(papers, replicate)) for replicate in range(REPLICATES)], float)
+
+
+def centred(replicates: np.ndarray, value: float) -> np.ndarray:
+    """Return replicates (r,) shifted by their bias, their mean minus the value on all papers."""
+    return np.asarray(replicates - (replicates.mean() - value))
 
 
 def interval(replicates: np.ndarray) -> tuple[float, float]:

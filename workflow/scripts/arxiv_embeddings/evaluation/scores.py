@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ..errors import InputError
 from ..files import written_beside
-from .bootstrap import interval
+from .bootstrap import centred, interval
 
 KEY = ("family", "method", "metric", "level")
 SCHEMA = pa.schema(
@@ -37,7 +37,7 @@ class Score:
         value: finite; None where it was omitted, and ``note`` says why.
         papers: how many papers it was computed on.
         note: what a reader should know: a subsample, a reason.
-        replicates: the finite bootstrap replicates; none where there is no interval.
+        replicates: the finite bootstrap replicates, centred on the value; none where there is no interval.
     """
 
     family: str
@@ -76,20 +76,20 @@ def measured(
     note: str = "",
     replicates: np.ndarray | None = None,
 ) -> Score:
-    """Return the score; a NaN is omitted, and with NaN among the replicates it has no interval, with a note.
+    """Return the score with its replicates centred on the value.
 
+    A value that is NaN is omitted, and with NaN among the replicates there is no interval; a note says so.
     The arguments are those of ``Score``; ``replicates`` is float64 (r,), None where none were made.
     """
-    key, kept = (
-        (family, method, metric, level),
-        replicates if replicates is not None else np.array([]),
-    )
+    key = (family, method, metric, level)
     if not math.isfinite(value):
         return Score(*key, None, papers, joined("omitted: undefined for these papers", note))
-    if undefined := int((~np.isfinite(kept)).sum()):
-        reason = f"no interval: undefined in {undefined} of {len(kept)} resamples"
+    if replicates is None:
+        return Score(*key, float(value), papers, note)
+    if undefined := int((~np.isfinite(replicates)).sum()):
+        reason = f"no interval: undefined in {undefined} of {len(replicates)} resamples"
         return Score(*key, float(value), papers, joined(note, reason))
-    return Score(*key, float(value), papers, note, kept.tolist())
+    return Score(*key, float(value), papers, note, centred(replicates, value).tolist())
 
 
 def joined(*notes: str) -> str:
