@@ -52,3 +52,8 @@ def interval(replicates: np.ndarray) -> tuple[float, float]:
     """Return the percentile interval of ``LEVEL`` around replicates (r,): its low and its high end."""
     low, high = np.percentile(replicates, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
+
+
+def mean_replicates(values: np.ndarray) -> np.ndarray:
+    """Return the replicates of the mean of ``values``, one per paper (n,): float64 (REPLICATES,)."""
+    return bootstrap(len(values), lambda counts: float(counts @ values / len(values)))
