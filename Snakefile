@@ -19,6 +19,7 @@ pathvars:
 
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/embed.smk"
+include: "workflow/rules/evaluate.smk"
 
 
 localrules:

@@ -52,7 +52,7 @@ class Labels:
         return Labels(self.level, codes.astype(np.int32), names)
 
 
-def read_labels(path: Path, papers: int) -> tuple[Labels, ...]:
+def read_labels(path: Path, papers: int) -> tuple[Labels, Labels]:
     """Return the classes at every level of ``LEVELS`` of the papers that the Parquet file ``path`` lists.
 
     Args:
@@ -60,7 +60,7 @@ def read_labels(path: Path, papers: int) -> tuple[Labels, ...]:
         papers: rows of the embeddings.
 
     Raises:
-        InputError: the file cannot be read, lists another number of papers, or has empty labels.
+        InputError: the file cannot be read, lists another number of papers or fewer than two, or has empty labels.
     """
     try:
         table = pq.read_table(path, columns=list(LEVELS))
@@ -75,9 +75,10 @@ def read_labels(path: Path, papers: int) -> tuple[Labels, ...]:
             f"{path} lists {len(table):,} papers, but the embeddings have {papers:,} rows. They are not of "
             "the same run: make both again with snakemake."
         )
-    if not papers:
-        raise InputError(f"{path} lists no papers: there is nothing to evaluate.")
-    return tuple(_encode(level, table[level].to_numpy(), path) for level in LEVELS)
+    if papers < 2:
+        raise InputError(f"{path} lists {papers} papers: an evaluation needs two at least.")
+    coarse, fine = (_encode(level, table[level].to_numpy(), path) for level in LEVELS)
+    return coarse, fine
 
 
 def _encode(level: str, values: np.ndarray, path: Path) -> Labels:
