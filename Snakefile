@@ -20,6 +20,10 @@ pathvars:
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
 
 
 localrules:

@@ -114,6 +114,16 @@ def recorded_config(wildcards):
     return json.dumps({**parts, "model": MODELS[wildcards.model]})
 
 
+def in_report(file, caption, shows):
+    """An output that the report shows, under the name of its model or under Comparison."""
+    return report(
+        file,
+        category="{model}" if "{model}" in file else "Comparison",
+        caption=f"../report/{caption}.rst",
+        labels={"shows": shows},
+    )
+
+
 def device_for_shard(wildcards):
     """The GPU on a cluster, and on this machine if it has one; else the CPU."""
     return "cuda" if workflow.non_local_exec_or_dryrun or planning.has_gpu() else "cpu"

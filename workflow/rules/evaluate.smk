@@ -46,10 +46,20 @@ rule compare_models:
             kind=SCORES,
         ),
     output:
-        scores=multiext("<results>/comparison/scores", ".parquet", ".csv", ".json"),
-        differences=multiext(
-            "<results>/comparison/differences", ".parquet", ".csv", ".json"
-        ),
+        scores=[
+            "<results>/comparison/scores.parquet",
+            in_report("<results>/comparison/scores.csv", "scores", "scores as CSV"),
+            "<results>/comparison/scores.json",
+        ],
+        differences=[
+            "<results>/comparison/differences.parquet",
+            in_report(
+                "<results>/comparison/differences.csv",
+                "differences",
+                "differences as CSV",
+            ),
+            "<results>/comparison/differences.json",
+        ],
     log:
         "<logs>/compare_models.log",
     benchmark:

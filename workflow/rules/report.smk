@@ -12,26 +12,6 @@ def paper_link():
     return "https://arxiv.org/abs/" if arxiv else ""
 
 
-def picture(file, caption, **labels):
-    """The output of a picture of a model, with its place in the report."""
-    return report(
-        f"<results>/{{model}}/evaluation/{file}",
-        category="{model}",
-        caption=f"../report/{caption}.rst",
-        labels=labels,
-    )
-
-
-def comparison(file, caption, **labels):
-    """An output about all models, with its place in the report."""
-    return report(
-        f"<results>/comparison/{file}",
-        category="Comparison",
-        caption=f"../report/{caption}.rst",
-        labels=labels,
-    )
-
-
 rule count_tokens:
     input:
         papers="<results>/{model}/papers.parquet",
@@ -65,11 +45,29 @@ rule draw_model:
         clusters="<results>/{model}/evaluation/clusters.parquet",
         tokens="<results>/{model}/evaluation/tokens.parquet",
     output:
-        picture("map-category-0.svg", "map", picture="map", by="category 0"),
-        picture("map-category-1.svg", "map", picture="map", by="category 1"),
-        picture("confusion.svg", "confusion", picture="clusters", by="category"),
-        picture("tokens.svg", "tokens", picture="tokens", by="paper"),
-        picture("throughput.svg", "throughput", picture="throughput", by="shard"),
+        in_report(
+            "<results>/{model}/evaluation/map-category-0.svg",
+            "map",
+            "map by category 0",
+        ),
+        in_report(
+            "<results>/{model}/evaluation/map-category-1.svg",
+            "map",
+            "map by category 1",
+        ),
+        in_report(
+            "<results>/{model}/evaluation/confusion.svg",
+            "confusion",
+            "clusters and categories",
+        ),
+        in_report(
+            "<results>/{model}/evaluation/tokens.svg", "tokens", "tokens by paper"
+        ),
+        in_report(
+            "<results>/{model}/evaluation/throughput.svg",
+            "throughput",
+            "throughput by shard",
+        ),
         multiext(
             "<results>/{model}/evaluation/",
             *("map-category-0.png", "map-category-1.png", "confusion.png"),
@@ -101,7 +99,9 @@ rule make_explorer:
         map="<results>/{model}/evaluation/map.parquet",
         map_report="<results>/{model}/evaluation/map.json",
     output:
-        picture("explorer.html", "explorer", picture="map to explore", by="category"),
+        in_report(
+            "<results>/{model}/evaluation/explorer.html", "explorer", "map to explore"
+        ),
     log:
         "<logs>/{model}/make_explorer.log",
     benchmark:
@@ -129,8 +129,10 @@ rule draw_comparison:
         sample=f"<results>/{next(iter(MODELS))}/papers.parquet",
         scores="<results>/comparison/scores.parquet",
     output:
-        comparison("scores.svg", "scores-picture", shows="scores", **{"as": "picture"}),
-        comparison("categories.svg", "categories", shows="papers", **{"as": "picture"}),
+        in_report("<results>/comparison/scores.svg", "scores-picture", "scores"),
+        in_report(
+            "<results>/comparison/categories.svg", "categories", "papers by category"
+        ),
         multiext("<results>/comparison/", "scores.png", "categories.png"),
     log:
         "<logs>/draw_comparison.log",
@@ -159,8 +161,14 @@ rule write_tables:
         scores="<results>/comparison/scores.parquet",
         differences="<results>/comparison/differences.parquet",
     output:
-        scores=comparison("scores.html", "scores-page", shows="scores", **{"as": "page"}),
-        provenance=comparison("provenance.html", "provenance", shows="provenance", **{"as": "page"}),
+        scores=in_report(
+            "<results>/comparison/scores.html",
+            "scores-page",
+            "table of scores and differences",
+        ),
+        provenance=in_report(
+            "<results>/comparison/provenance.html", "provenance", "provenance"
+        ),
     log:
         "<logs>/write_tables.log",
     benchmark:
