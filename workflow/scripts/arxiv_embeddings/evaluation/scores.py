@@ -47,7 +47,7 @@ class Score:
     value: float | None
     papers: int
     note: str = ""
-    replicates: Sequence[float] = ()
+    replicates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.value is None and (not self.note or len(self.replicates)):
@@ -89,7 +89,7 @@ def measured(
     if undefined := int((~np.isfinite(replicates)).sum()):
         reason = f"no interval: undefined in {undefined} of {len(replicates)} resamples"
         return Score(*key, float(value), papers, joined(note, reason))
-    return Score(*key, float(value), papers, note, centred(replicates, value).tolist())
+    return Score(*key, float(value), papers, note, tuple(centred(replicates, value).tolist()))
 
 
 def joined(*notes: str) -> str:
@@ -124,4 +124,5 @@ def read_scores(path: Path) -> list[Score]:
         raise InputError(
             f"{path} holds no scores: its columns are {', '.join(table.column_names)}."
         )
-    return [Score(**row) for row in table.drop_columns(["low", "high"]).to_pylist()]
+    rows = table.drop_columns(["low", "high"]).to_pylist()
+    return [Score(**{**row, "replicates": tuple(row["replicates"])}) for row in rows]
