@@ -38,6 +38,79 @@ rule cluster_embeddings:
         " --clusters {output.clusters:q} --scores {output.scores:q} --log {log:q}"
 
 
+rule score_space:
+    input:
+        embeddings="<results>/{model}/embeddings.npy",
+        papers="<results>/{model}/papers.parquet",
+    output:
+        "<results>/{model}/evaluation/space-scores.parquet",
+    log:
+        "<logs>/{model}/score_space.log",
+    benchmark:
+        "<benchmarks>/{model}/score_space.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 2
+    resources:
+        # Whatever the number of papers; see arxiv_embeddings/evaluation/space.py.
+        mem=growing(4, "GB"),
+        runtime=growing(60, "m"),
+    message:
+        "Scoring the space of {wildcards.model}"
+    shell:
+        'python3 "$SCRIPTS/score_space.py" --embeddings {input.embeddings:q} --papers {input.papers:q}'
+        " --scores {output:q} --log {log:q}"
+
+
+rule map_embeddings:
+    input:
+        "<results>/{model}/embeddings.npy",
+    output:
+        map="<results>/{model}/evaluation/map.parquet",
+        about="<results>/{model}/evaluation/map.json",
+    log:
+        "<logs>/{model}/map_embeddings.log",
+    benchmark:
+        "<benchmarks>/{model}/map_embeddings.tsv"
+    conda:
+        "../../envs/phate.yaml"
+    threads: 2
+    resources:
+        # Whatever the number of papers; see arxiv_embeddings/evaluation/maps.py.
+        mem=growing(4, "GB"),
+        runtime=growing(60, "m"),
+    message:
+        "Mapping the embeddings of {wildcards.model}"
+    shell:
+        'python3 "$SCRIPTS/map_embeddings.py" --embeddings {input:q} --threads {threads}'
+        " --map {output.map:q} --about {output.about:q} --log {log:q}"
+
+
+rule score_map:
+    input:
+        embeddings="<results>/{model}/embeddings.npy",
+        papers="<results>/{model}/papers.parquet",
+        map="<results>/{model}/evaluation/map.parquet",
+        about="<results>/{model}/evaluation/map.json",
+    output:
+        "<results>/{model}/evaluation/map-scores.parquet",
+    log:
+        "<logs>/{model}/score_map.log",
+    benchmark:
+        "<benchmarks>/{model}/score_map.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 2
+    resources:
+        mem=growing(4, "GB"),
+        runtime=growing(60, "m"),
+    message:
+        "Scoring the map of {wildcards.model}"
+    shell:
+        'python3 "$SCRIPTS/score_map.py" --embeddings {input.embeddings:q} --papers {input.papers:q}'
+        " --map {input.map:q} --about {input.about:q} --scores {output:q} --log {log:q}"
+
+
 rule compare_models:
     input:
         expand(

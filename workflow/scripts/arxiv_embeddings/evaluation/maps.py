@@ -92,7 +92,7 @@ def phate_places(vectors: np.ndarray, threads: int) -> tuple[np.ndarray, dict[st
     Returns:
         places: float64 (n, 2).
         diagnostics: ``t``, ``settings``, ``components`` (parts of the graph of neighbours that no edge
-            joins; where they lie to each other says little), and ``entropy`` (at t = 1 to ``T_MAX``).
+            joins; where they lie to each other says little), and ``entropy`` (at t = 0 to 99, as phate counts).
     """
     # Not a part of every installation: GPL-2.
     import phate
