@@ -28,7 +28,7 @@ def vectors() -> np.ndarray:
     rng = np.random.default_rng(0)
     centres = np.repeat(rng.normal(size=(3, 8)), 2, axis=0) + 0.7 * rng.normal(size=(6, 8))
     found = centres[fine()] + 0.6 * rng.normal(size=(PAPERS, 8))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
 
 
 @pytest.fixture(scope="module")
