@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from ..progress import Progress
 from .bootstrap import mean_replicates
 from .labels import Labels
 from .scores import Score, joined, measured
@@ -37,20 +38,24 @@ def nearest_by_cosine(matrix: np.ndarray, queries: np.ndarray, k: int) -> np.nda
     similarity = np.full((len(queries), k), -np.inf, dtype=np.float32)
     nearest = np.full((len(queries), k), -1, dtype=np.int64)
     queried = unit_vectors(matrix, queries)
-    for row in range(0, len(matrix), ROWS_AT_ONCE):
-        block = unit_vectors(matrix, slice(row, row + ROWS_AT_ONCE))
-        for start in range(0, len(queries), QUERIES_AT_ONCE):
-            part = slice(start, start + QUERIES_AT_ONCE)
-            own = queries[part]
-            products = queried[part] @ block.T
-            inside = np.flatnonzero((own >= row) & (own < row + len(block)))
-            products[inside, own[inside] - row] = -np.inf  # no paper is its own neighbour
-            best = _largest(products, min(k, len(block)))
-            candidates = np.hstack([similarity[part], np.take_along_axis(products, best, axis=1)])
-            rows = np.hstack([nearest[part], row + best])
-            order = np.lexsort((rows, -candidates), axis=1)[:, :k]
-            similarity[part] = np.take_along_axis(candidates, order, axis=1)
-            nearest[part] = np.take_along_axis(rows, order, axis=1)
+    with Progress(len(queries) * len(matrix), "comparisons") as progress:
+        for row in range(0, len(matrix), ROWS_AT_ONCE):
+            block = unit_vectors(matrix, slice(row, row + ROWS_AT_ONCE))
+            for start in range(0, len(queries), QUERIES_AT_ONCE):
+                part = slice(start, start + QUERIES_AT_ONCE)
+                own = queries[part]
+                products = queried[part] @ block.T
+                inside = np.flatnonzero((own >= row) & (own < row + len(block)))
+                products[inside, own[inside] - row] = -np.inf  # no paper is its own neighbour
+                best = _largest(products, min(k, len(block)))
+                candidates = np.hstack(
+                    [similarity[part], np.take_along_axis(products, best, axis=1)]
+                )
+                rows = np.hstack([nearest[part], row + best])
+                order = np.lexsort((rows, -candidates), axis=1)[:, :k]
+                similarity[part] = np.take_along_axis(candidates, order, axis=1)
+                nearest[part] = np.take_along_axis(rows, order, axis=1)
+                progress.advance(len(own) * len(block))
     return nearest
 
 
