@@ -93,16 +93,18 @@ function draw() {
       : i === last ? { size: 16, symbol: "circle-open", color: variable("--ink"), line: { width: 2.5 } }
       : { size: wanted ? size + 2 : size, color: colourOf(i === 1 ? data.colours.length : i - 2), opacity: 0.75 },
   }));
-  Plotly.react(map, traces, layout(), {
+  const number = papers - hidden.length;
+  const options = {
     displaylogo: false,
     doubleClick: "reset",
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"],
     responsive: true,
     scrollZoom: true,
+  };
+  Plotly.react(map, traces, layout(), options).then(() => {
+    map.dataset.shown = number; // for tests: the map is drawn
   });
-  const number = papers - hidden.length;
   element("count").textContent = `${number.toLocaleString("en")} of ${papers.toLocaleString("en")} papers shown`;
-  map.dataset.shown = number;
   return found;
 }
 
