@@ -16,9 +16,15 @@ install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEM
 phate: $(VENV)/phate.done
 
 # `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
+DEMO_RUN := $(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
+DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
+
 demo: install
-	$(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
-	@$(BIN)/python workflow/scripts/show_embeddings.py results/$(if $(SNAPSHOT),demo-snapshot,demo)/all-minilm-l6-v2
+	$(DEMO_RUN) all report
+	$(DEMO_RUN) report --report $(DEMO_RESULTS)/report.html
+	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
+	@echo
+	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report.html)"
 
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest

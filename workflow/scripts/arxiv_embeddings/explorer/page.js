@@ -101,7 +101,9 @@ function draw() {
     responsive: true,
     scrollZoom: true,
   };
-  Plotly.react(map, traces, layout(), options).then(() => {
+  const look = map.layout ?? layout(); // with the view as it is now
+  look.paper_bgcolor = look.plot_bgcolor = variable("--paper");
+  Plotly.react(map, traces, look, options).then(() => {
     map.dataset.shown = number; // for tests: the map is drawn
   });
   element("count").textContent = `${number.toLocaleString("en")} of ${papers.toLocaleString("en")} papers shown`;
@@ -115,10 +117,7 @@ function layout() {
     hovermode: "closest",
     hoverdistance: 8,
     margin: { l: 8, r: 8, t: 8, b: 8 },
-    paper_bgcolor: variable("--paper"),
-    plot_bgcolor: variable("--paper"),
     showlegend: false,
-    uirevision: "kept",
     xaxis: { ...axis, range: reach(x) },
     yaxis: { ...axis, range: reach(y), scaleanchor: "x" },
   };
