@@ -17,7 +17,9 @@ def unit_vectors(matrix: np.ndarray, rows: np.ndarray | slice = slice(None)) -> 
     Raises:
         InputError: a vector is zero or not finite.
     """
-    vectors = np.array(matrix[rows], dtype=np.float32)
+    vectors = matrix[rows]  # a copy already, unless rows is a slice
+    if np.may_share_memory(vectors, matrix):
+        vectors = vectors.copy()
     # In float64 the squares of no float32 number overflow or vanish.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
