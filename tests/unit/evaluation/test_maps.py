@@ -42,7 +42,7 @@ def test_phate_is_that_of_its_library_and_the_same_each_time() -> None:
     matrix = blobs(150)
     rows, places, about = make_map(matrix, threads=1)
     vectors = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    operator = phate.PHATE(random_state=42, verbose=0)
+    operator = phate.PHATE(random_state=42, verbose=0, **maps.SETTINGS)
     np.testing.assert_allclose(places, operator.fit_transform(vectors), atol=1e-6)
     assert about["t"] == operator.optimal_t
     assert about["settings"] == {name: getattr(operator, name) for name in maps.SETTINGS}
@@ -97,9 +97,9 @@ def test_a_map_of_a_subsample_says_so(
     assert (np.diff(rows) > 0).all()
 
 
-@pytest.mark.parametrize("papers", [1, 49])
+@pytest.mark.parametrize("papers", [1, 20])
 def test_too_few_papers_have_no_map(papers: int) -> None:
-    with pytest.raises(InputError, match=f"at least 50 papers, and the embeddings have {papers}"):
+    with pytest.raises(InputError, match=f"at least 21 papers, and the embeddings have {papers}"):
         make_map(blobs(papers), threads=1)
 
 
@@ -152,5 +152,5 @@ def test_the_commands_make_and_score_a_map(tmp_path: Path, script: Script) -> No
         "map_embeddings.py", *embeddings, "--map", tmp_path / "m", "--about", tmp_path / "a"
     )
     assert done.returncode == 1
-    assert "at least 50 papers" in done.stdout
+    assert "at least 21 papers" in done.stdout
     assert not (tmp_path / "m").exists()

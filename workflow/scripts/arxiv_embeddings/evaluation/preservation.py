@@ -97,12 +97,13 @@ def trustworthiness(
 def _demap_score(
     vectors: np.ndarray, places: np.ndarray, method: str, mapped: int, note: str
 ) -> Score:
-    geodesic = geodesics(vectors, min(EDGES, len(vectors) - 1))
+    edges = min(EDGES, len(vectors) - 1)
+    geodesic = geodesics(vectors, edges)
     apart = float(np.isinf(geodesic).mean())
     note = joined(
         note,
         sample_note(len(vectors), mapped),
-        f"{EDGES} neighbours",
+        f"{edges} neighbours",
         f"{apart:.1%} of pairs are not connected and count as farthest" if apart else "",
     )
     correlation = RankCorrelation(geodesic, np.linalg.norm(places[:, None] - places, axis=2))
