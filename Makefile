@@ -16,12 +16,12 @@ install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEM
 phate: $(VENV)/phate.done
 
 # `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
-DEMO_RUN := $(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
+DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
 DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
 
 demo: install
-	$(DEMO_RUN) all report
-	$(DEMO_RUN) report --report $(DEMO_RESULTS)/report.html
+	$(BIN)/snakemake all report $(DEMO_OPTIONS)
+	$(BIN)/snakemake report --report $(DEMO_RESULTS)/report.html $(DEMO_OPTIONS)
 	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
 	@echo
 	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report.html)"
