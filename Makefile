@@ -21,10 +21,11 @@ DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
 
 demo: install
 	$(BIN)/snakemake all report $(DEMO_OPTIONS)
-	$(BIN)/snakemake report --report $(DEMO_RESULTS)/report.html $(DEMO_OPTIONS)
+	$(BIN)/snakemake report --report $(DEMO_RESULTS)/report.zip $(DEMO_OPTIONS)
+	$(BIN)/python -m zipfile -e $(DEMO_RESULTS)/report.zip $(DEMO_RESULTS)
 	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
 	@echo
-	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report.html)"
+	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
 
 test: install $(VENV)/develop.done lint
 	$(BIN)/python -m pytest

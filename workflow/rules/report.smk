@@ -1,5 +1,6 @@
 # From the evaluation to pictures, pages and the report. `snakemake report` makes them all;
-# `snakemake report --report report.html` then puts them into one file.
+# `snakemake report --report report.zip` then packs them; unpacked, its report.html opens in a browser. (As a
+# single report.html it would open as well, but not the map to explore: browsers refuse data: addresses of that size.)
 
 
 localrules:

@@ -44,7 +44,9 @@ def test_the_page_holds_the_points() -> None:
     assert data["titles"] == [EVIL, "Plain"]
     assert "&lt;b&gt;model&lt;/b&gt;" in page
     assert "<img" not in page.split('<script id="data"')[1].split("</script>")[0]
-    assert "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src" in page  # nothing is loaded
+    assert (
+        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src" in page
+    )  # nothing is loaded
 
 
 @pytest.mark.parametrize(

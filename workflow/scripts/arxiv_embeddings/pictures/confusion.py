@@ -116,9 +116,7 @@ def _draw_panel(axes: Axes, panel: Panel, table: Confusion, first: bool) -> Axes
     size = 7.5 if len(table.rows) <= 12 else 6
     axes.set_yticks(range(len(table.rows)), table.rows if first else [], fontsize=size)
     axes.set_xticks([])
-    axes.set_xlabel(
-        "clusters, in the order of their categories"
-    )
+    axes.set_xlabel("clusters, in the order of their categories")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     return image
