@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from data.make_snapshot import make_snapshot
@@ -26,7 +27,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(f"{MINILM} is not there. Run: make install")
     workflow = Workflow(tmp_path_factory.mktemp("report"))
     make_snapshot(workflow.folder / "resources/snapshot.json", records=300)
-    settings = {"models": MODELS, "sample": {"size": PAPERS}, "shards": {"size": PAPERS}}
+    settings: dict[str, Any] = {
+        "models": MODELS,
+        "sample": {"size": PAPERS},
+        "shards": {"size": PAPERS},
+    }
     workflow.run("report", **settings)
     assert workflow.run("report", **settings).jobs == {}
     # As one HTML file the report holds the pages as data: addresses, and Chromium opens none beyond 2 MB.

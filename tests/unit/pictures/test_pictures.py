@@ -87,7 +87,7 @@ def test_thirty_thousand_points_stay_small(tmp_path: Path) -> None:
     places = rng.normal(size=(30_000, 2))
     names = np.array([f"c{code:02d}" for code in rng.integers(60, size=30_000)])
     about = {"method": "PHATE", "papers": 1_000_000}
-    save(draw_map(*places.T, names, "category 1", "m", about), tmp_path / "map")
+    save(draw_map(places[:, 0], places[:, 1], names, "category 1", "m", about), tmp_path / "map")
     assert (tmp_path / "map.svg").stat().st_size < 3e6
     assert "m: PHATE map of 30,000 of 1,000,000 papers" in texts(tmp_path / "map.svg")
 
@@ -103,7 +103,7 @@ def test_confusion_pairs_clusters_with_categories() -> None:
     found = confusion(categories, clusters)
     assert found.rows == ["a", "b", "c"]
     assert found.papers == 9
-    np.testing.assert_allclose(found.shares, [[0.75, 0.25, 0], [0, 1, 0], [0.5, 0, 0.5]])
+    np.testing.assert_allclose(found.shares, np.array([[0.75, 0.25, 0], [0, 1, 0], [0.5, 0, 0.5]]))
 
 
 def test_confusion_groups_what_has_no_row() -> None:
@@ -111,7 +111,9 @@ def test_confusion_groups_what_has_no_row() -> None:
     clusters = np.array([0, 0, 0, 3, 1, 1, 1, 2, 2, 0])
     found = confusion(categories, clusters, named=2)
     assert found.rows == ["a", "b", "other (2 categories)"]
-    np.testing.assert_allclose(found.shares, [[0.75, 0, 0.25], [0, 1, 0], [1 / 3, 0, 2 / 3]])
+    np.testing.assert_allclose(
+        found.shares, np.array([[0.75, 0, 0.25], [0, 1, 0], [1 / 3, 0, 2 / 3]])
+    )
 
 
 def test_confusion_with_fewer_clusters_than_categories() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .palette import COLOURS
 from .style import new_figure
@@ -45,6 +46,8 @@ def draw_scores(scores: list[Score]) -> Figure:
             A value of None was left out by the evaluation, and is marked so.
     """
     models = list(dict.fromkeys(score["model"] for score in scores))
+    levelled = {(_title(score), score["metric"]) for score in scores if score["level"]}
+    scores = [{**score, "metric": _row_name(score, levelled)} for score in scores]
     parts = blocks(scores)
     row = ROW_HEIGHT + ROW_OF_MODEL * len(models)
     heights = [len(metrics) * row for _, metrics in parts]
@@ -79,6 +82,13 @@ def metric_name(metric: str) -> str:
     return NAMES.get(metric, metric.replace("_", " "))
 
 
+def _row_name(score: Score, levelled: set[tuple[str, str]]) -> str:
+    """Return what stands beside a score: without a level it has a row of its own where others have one."""
+    name = metric_name(score["metric"])
+    alone = score["level"] or (_title(score), score["metric"]) not in levelled
+    return name if alone else f"{name}, no level"
+
+
 def _title(score: Score) -> str:
     return f"{score['family']}: {score['method']}" if score["method"] else str(score["family"])
 
@@ -94,7 +104,7 @@ def _mark(number: int) -> dict[str, Any]:
 
 
 def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: list[str]) -> None:
-    axes.set_yticks(range(len(metrics)), [metric_name(metric) for metric in metrics])
+    axes.set_yticks(range(len(metrics)), metrics)
     axes.set_ylim(len(metrics) - 0.5, -0.5)
     if not scores:
         axes.set_axis_off()
@@ -123,4 +133,4 @@ def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: lis
     if all(score["value"] is None for score in scores):
         axes.set_xticks([])
         return
-    axes.xaxis.get_major_locator().set_params(nbins=4)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
