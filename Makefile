@@ -7,15 +7,25 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench
+.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate
 
-install: $(VENV)/workflow.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
 
+# The map by PHATE. A step of its own because phate and graphtools are under the GPL 2; without it, PCA draws the map.
+phate: $(VENV)/phate.done
+
 # `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
+DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
+DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
+
 demo: install
-	$(BIN)/snakemake --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
-	@$(BIN)/python workflow/scripts/show_embeddings.py results/$(if $(SNAPSHOT),demo-snapshot,demo)/all-minilm-l6-v2
+	$(BIN)/snakemake all report $(DEMO_OPTIONS)
+	$(BIN)/snakemake report --report $(DEMO_RESULTS)/report.zip $(DEMO_OPTIONS)
+	$(BIN)/python -m zipfile -e $(DEMO_RESULTS)/report.zip $(DEMO_RESULTS)
+	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
+	@echo
+	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
 
 # How far are the runs in this folder? Reads only; `make status RUN=folder` for runs with --directory.
 status: $(VENV)/workflow.done
@@ -45,7 +55,7 @@ cluster-up: cluster-install
 cluster-down:
 	$(PYTHON) tests/slurm/cluster.py down
 
-lint: $(VENV)/workflow.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+lint: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
@@ -64,6 +74,8 @@ clean:
 # Pins the newest versions. What torch itself pins (CUDA) is left to it, so that a CPU build needs none of it.
 lock: $(VENV)/develop.done
 	$(call pin,workflow)
+	$(call pin,evaluate)
+	$(call pin,phate)
 	$(call pin,develop)
 
 define pin
@@ -78,6 +90,14 @@ $(VENV)/bin/python:
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/workflow.lock
+	touch $@
+
+$(VENV)/evaluate.done: envs/evaluate.lock $(VENV)/workflow.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/evaluate.lock
+	touch $@
+
+$(VENV)/phate.done: envs/phate.lock $(VENV)/evaluate.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/phate.lock
 	touch $@
 
 $(VENV)/develop.done: envs/develop.lock $(VENV)/workflow.done

@@ -21,6 +21,11 @@ pathvars:
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/embed.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
 
 
 localrules:

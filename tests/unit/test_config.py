@@ -367,6 +367,13 @@ def test_two_models_with_one_label_are_told(config: Config, tmp_path: Path) -> N
     assert errors(two, tmp_path) == [f"models[{number}].label: {message}" for number in (0, 2)]
 
 
+@pytest.mark.parametrize("label", ["papers.parquet", "comparison"])
+def test_label_of_another_result_is_told(label: str, config: Config, tmp_path: Path) -> None:
+    model = {**config["models"][0], "label": label}
+    message = f"models[0].label: {label!r} is the name of another result. Choose another."
+    assert errors(with_models(config, model), tmp_path) == [message]
+
+
 def test_hub_model_without_revision_is_told(config: Config, tmp_path: Path) -> None:
     model = {"label": "a", "name": "owner/model"}
     (error,) = errors(with_models(config, model), tmp_path)

@@ -1,4 +1,4 @@
-"""The conda environments and the lock name the same versions."""
+"""The conda environments and the locks name the same versions."""
 
 import re
 from pathlib import Path
@@ -7,18 +7,46 @@ import pytest
 import yaml
 
 ENVS = Path(__file__).parents[2] / "envs"
+GPL = {"phate", "graphtools", "tasklogger"}
+PIN = re.compile(r"([\w.-]+)==([\w.+-]+)")
 
 
-@pytest.mark.parametrize("name", ["corpus", "embed"])
-def test_conda_environment_pins_what_the_lock_pins(name: str) -> None:
-    lock = set((ENVS / "workflow.lock").read_text().split())
+def pins(lock: Path) -> dict[str, str]:
+    """The version of every package in a lock."""
+    matches = (PIN.fullmatch(line) for line in lock.read_text().splitlines())
+    return {match[1]: match[2] for match in matches if match}
+
+
+@pytest.mark.parametrize(
+    ("name", "locks"),
+    [
+        ("corpus", ["workflow"]),
+        ("embed", ["workflow"]),
+        ("evaluate", ["workflow", "evaluate"]),
+        ("phate", ["workflow", "evaluate", "phate"]),
+    ],
+)
+def test_conda_environment_pins_what_the_locks_pin(name: str, locks: list[str]) -> None:
+    locked = {line for lock in locks for line in (ENVS / f"{lock}.lock").read_text().split()}
     environment = yaml.safe_load((ENVS / f"{name}.yaml").read_text())
-    pins = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pins
-    assert set(pins) <= lock
+    pinned = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pinned
+    assert set(pinned) <= locked
 
 
 def test_every_line_of_a_lock_is_a_pin() -> None:
     for lock in ENVS.glob("*.lock"):
         for line in lock.read_text().splitlines():
-            assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.+-]+", line), (lock, line)
+            assert line.startswith("#") or PIN.fullmatch(line), (lock, line)
+
+
+def test_all_locks_fit_into_one_environment() -> None:
+    versions: dict[str, str] = {}
+    for lock in sorted(ENVS.glob("*.lock")):
+        for name, version in pins(lock).items():
+            assert versions.setdefault(name, version) == version, (lock, name)
+
+
+def test_gpl_packages_are_in_their_own_lock_alone() -> None:
+    for lock in ENVS.glob("*.lock"):
+        assert GPL & set(pins(lock)) == (GPL if lock.stem == "phate" else set()), lock

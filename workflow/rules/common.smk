@@ -131,6 +131,16 @@ def uses_gpus():
     return workflow.non_local_exec or planning.has_gpu()
 
 
+def in_report(file, caption, shows):
+    """An output that the report shows, under the name of its model or under Comparison."""
+    return report(
+        file,
+        category="{model}" if "{model}" in file else "Comparison",
+        caption=f"../report/{caption}.rst",
+        labels={"shows": shows},
+    )
+
+
 def device_for_shard(wildcards):
     # A dry run cannot tell for which machine it plans, and shows what a cluster would do.
     return "cuda" if workflow.dryrun or uses_gpus() else "cpu"

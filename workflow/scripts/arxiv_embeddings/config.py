@@ -20,7 +20,7 @@ VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
         "integer", lambda checker, value: isinstance(value, int) and not isinstance(value, bool)
     ),
 )
-RESULT_FILES = {"papers.parquet", "drawn.parquet", "filter.json"}
+RESULT_NAMES = {"papers.parquet", "drawn.parquet", "filter.json", "comparison"}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -86,8 +86,8 @@ def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iter
     labels = collections.Counter(model["label"] for model in models)
     for number, model in enumerate(models):
         place, label, name = f"models[{number}]", model["label"], model["name"]
-        if label in RESULT_FILES:
-            yield f"{place}.label: {label!r} is the name of a file among the results. Choose another."
+        if label in RESULT_NAMES:
+            yield f"{place}.label: {label!r} is the name of another result. Choose another."
         if labels[label] > 1:
             yield f"{place}.label: {label!r} is used by {labels[label]} models. Each needs its own."
         if find_input(name, folders, Path.is_dir):

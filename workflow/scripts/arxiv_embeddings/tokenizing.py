@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import transformers
 
 from .errors import InputError
@@ -26,7 +27,7 @@ class Tokenizer:
             InputError: it cannot be loaded, or takes fewer tokens than max_length, or the prompt leaves
                 no room for a text.
         """
-        self._tokenizer = _load(folder)
+        self._tokenizer = load_tokenizer(folder)
         self._prompt, self._max_length = settings.prompt, settings.max_length
         self._turn = threading.Lock()  # two threads that set its truncation at once make it fail
         if settings.max_length > self._tokenizer.model_max_length:
@@ -83,7 +84,12 @@ class Tokenizer:
         return None
 
 
-def _load(folder: Path) -> transformers.PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
+    """Return the tokenizer of the checkpoint in ``folder``, which cuts texts at their end.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -94,3 +100,17 @@ def _load(folder: Path) -> transformers.PreTrainedTokenizerBase:
         raise InputError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
     tokenizer.truncation_side = "right"  # whatever it declares: the head of a text is kept
     return tokenizer
+
+
+def count_tokens(
+    tokenizer: transformers.PreTrainedTokenizerBase, texts: Sequence[str], prompt: str
+) -> np.ndarray:
+    """Return the tokens of each text behind ``prompt``, int32 (texts,), special ones included, none cut."""
+    ids = tokenizer(
+        [prompt + text for text in texts],
+        truncation=False,
+        verbose=False,  # it would warn of every text that is too long for the model
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )["input_ids"]
+    return np.array([len(row) for row in ids], dtype=np.int32)

@@ -1,0 +1,88 @@
+"""The report of a small run as a person reads it: opened from a file, without a network."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data.make_snapshot import make_snapshot
+from playwright.sync_api import Page, expect
+from running import MINILM, Workflow, model
+
+MODELS = [model(), model("minilm-cls", pooling="cls")]
+PICTURES = [
+    "clusters and categories",
+    "map by category 0",
+    "map by category 1",
+    "throughput by shard",
+    "tokens by paper",
+]
+PAPERS = 40
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of two models on 40 papers."""
+    if not MINILM.is_dir():
+        pytest.skip(f"{MINILM} is not there. Run: make install")
+    workflow = Workflow(tmp_path_factory.mktemp("report"))
+    make_snapshot(workflow.folder / "resources/snapshot.json", records=300)
+    settings: dict[str, Any] = {
+        "models": MODELS,
+        "sample": {"size": PAPERS},
+        "shards": {"size": PAPERS},
+    }
+    workflow.run("report", **settings)
+    assert workflow.run("report", **settings).jobs == {}
+    # As one HTML file the report holds the pages as data: addresses, and Chromium opens none beyond 2 MB.
+    workflow.run("report", "--report", "report.zip", **settings)
+    with zipfile.ZipFile(workflow.folder / "report.zip") as packed:
+        packed.extractall(workflow.folder)
+    return workflow.folder / "report/report.html"
+
+
+def open_results(page: Page, report: Path, category: str) -> None:
+    page.goto(report.as_uri())
+    page.get_by_role("link", name=category, exact=True).click()
+
+
+def show(page: Page, name: str) -> None:
+    """Click the eye beside a result."""
+    row = page.get_by_role("row").filter(has=page.get_by_text(name, exact=True))
+    row.get_by_role("link").or_(row.get_by_role("button")).first.click()
+
+
+def test_it_has_every_picture_of_every_model(page: Page, report: Path) -> None:
+    for category in ("minilm", "minilm-cls"):
+        open_results(page, report, category)
+        for name in PICTURES:
+            expect(page.get_by_text(name, exact=True)).to_be_visible()
+            show(page, name)
+            picture = page.locator("img[src$='.svg']").last
+            expect(picture).to_be_visible()
+            page.wait_for_function("(img) => img.naturalWidth > 300", arg=picture.element_handle())
+
+
+def test_the_explorer_works_inside_it(page: Page, report: Path) -> None:
+    open_results(page, report, "minilm")
+    show(page, "map to explore")
+    explorer = page.frame_locator("iframe")
+    expect(explorer.get_by_role("status")).to_have_text(f"{PAPERS} of {PAPERS} papers shown")
+    expect(explorer.locator("#map")).to_have_attribute("data-shown", str(PAPERS))
+    expect(explorer.locator(".no-webgl")).to_have_count(0)
+
+
+def test_it_compares_the_models_and_says_how_they_were_made(page: Page, report: Path) -> None:
+    open_results(page, report, "Comparison")
+    show(page, "table of scores and differences")
+    table = page.frame_locator("iframe")
+    expect(table.get_by_role("columnheader", name="minilm-cls")).to_be_visible()
+    expect(table.get_by_role("rowheader", name="V-measure").first).to_be_visible()
+    open_results(page, report, "Comparison")
+    show(page, "provenance")
+    expect(
+        page.frame_locator("iframe").get_by_role("row", name="encoder: pooling")
+    ).to_contain_text("mean")
+    open_results(page, report, "Comparison")
+    for name in ("scores", "papers by category", "scores as CSV", "differences as CSV"):
+        expect(page.get_by_text(name, exact=True)).to_be_visible()

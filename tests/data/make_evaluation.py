@@ -1,0 +1,118 @@
+"""Make up what the evaluation of a model writes, for the tests of its pictures and pages."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+LEVELS = ("category 0", "category 1")
+METRICS = {
+    ("flat clustering", "MiniBatchKMeans"): ["v_measure", "ami", "ari"],
+    ("tree", "Ward tree"): ["dendrogram_purity"],
+    ("space", "k-NN"): ["accuracy_at_1", "accuracy_at_10"],
+}
+
+
+def make_papers(path: Path, papers: int, categories: int, seed: int = 0) -> None:
+    """Write papers of a model: ``categories`` of them in archives of ten, the first ones the biggest."""
+    rng = np.random.default_rng(seed)
+    sizes = 1 / np.arange(1, categories + 1)
+    codes = rng.choice(categories, size=papers, p=sizes / sizes.sum())
+    names = [f"arch{code // 10}.C{code:02d}" for code in codes]
+    table = pa.table(
+        {
+            "id": [f"{2000 + row // 90_000}.{row % 90_000:05d}" for row in range(papers)],
+            "topic": [
+                f"Paper {row} on {name}   We study {name}." for row, name in enumerate(names)
+            ],
+            "category 0": [name.partition(".")[0] for name in names],
+            "category 1": names,
+        }
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def make_evaluation(folder: Path, seed: int = 0) -> None:
+    """Write map, clusters and tokens of the papers in ``folder``: one blob a category, a fifth astray."""
+    rng = np.random.default_rng(seed)
+    papers = pq.read_table(folder / "papers.parquet")
+    rows = np.arange(len(papers))
+    codes = {
+        level: np.unique(papers[level].to_numpy(zero_copy_only=False), return_inverse=True)[1]
+        for level in LEVELS
+    }
+    around = rng.normal(size=(codes["category 1"].max() + 1, 2)) * 4
+    places = around[codes["category 1"]] + rng.normal(size=(len(rows), 2))
+    evaluation = folder / "evaluation"
+    evaluation.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        pa.table({"row": rows, "x": places[:, 0], "y": places[:, 1]}), evaluation / "map.parquet"
+    )
+    about = {"method": "PCA", "papers": len(rows), "subsample": None, "seed": 42}
+    (evaluation / "map.json").write_text(json.dumps(about))
+    clusters = {"row": pa.array(rows)}
+    for method in ("kmeans", "tree"):
+        for level in LEVELS:
+            kinds = codes[level].max() + 1
+            renamed = rng.permutation(kinds)[codes[level]]
+            astray = rng.random(len(rows)) < 0.2
+            clusters[f"{method} {level}"] = pa.array(
+                np.where(astray, rng.integers(kinds, size=len(rows)), renamed).astype(np.int32)
+            )
+    pq.write_table(pa.table(clusters), evaluation / "clusters.parquet")
+    tokens = np.clip(rng.lognormal(5.2, 0.45, len(rows)), 3, None).astype(np.int32)
+    pq.write_table(pa.table({"row": rows, "tokens": tokens}), evaluation / "tokens.parquet")
+
+
+def make_manifest(path: Path, papers: int, shards: int = 6, seed: int = 0) -> None:
+    """Write what the pictures read of a model's manifest."""
+    rng = np.random.default_rng(seed)
+    made = [
+        {
+            "shard": f"{number:05d}",
+            "papers": papers // shards,
+            "papers_resumed": 0,
+            "papers_per_second": round(float(rng.normal(1_900, 60)), 1),
+            "tokens_per_second": round(float(rng.normal(410_000, 9_000)), 1),
+            "device": {"type": "cuda", "name": "NVIDIA H100 80GB HBM3"},
+        }
+        for number in range(shards)
+    ]
+    encoder = {"max_length": 256, "prompt": ""}
+    path.write_text(
+        json.dumps({"encoder": encoder, "embeddings": {"shape": [papers, 8]}, "shards": made})
+    )
+
+
+def make_scores(path: Path, models: list[str], seed: int = 0) -> None:
+    """Write a table of scores of several models."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for model in models:
+        for (family, method), metrics in METRICS.items():
+            for metric in metrics:
+                for level in LEVELS:
+                    value = float(rng.uniform(0.2, 0.9))
+                    rows.append(
+                        {
+                            "model": model,
+                            "family": family,
+                            "method": method,
+                            "metric": metric,
+                            "level": level,
+                            "value": value,
+                            "low": value - 0.02,
+                            "high": value + 0.02,
+                            "papers": 1_000,
+                            "note": "",
+                        }
+                    )
+    left_out = {"family": "map", "method": "map", "metric": "demap", "level": "", "note": "no map"}
+    rows.append(
+        {"model": models[0], "value": None, "low": None, "high": None, "papers": 0, **left_out}
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)

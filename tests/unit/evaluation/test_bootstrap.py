@@ -1,0 +1,52 @@
+"""Draws depend on the number of papers alone, and intervals cover what they should."""
+
+import numpy as np
+import pytest
+from arxiv_embeddings.evaluation.bootstrap import (
+    REPLICATES,
+    bootstrap,
+    centred,
+    interval,
+    resample,
+    subsample,
+)
+
+
+def test_subsample_is_seeded_sorted_and_nested() -> None:
+    large, small = subsample(1_000, 300), subsample(1_000, 40)
+    assert len(set(large)) == 300 and (np.diff(large) > 0).all()
+    assert set(small) < set(large)
+    assert (small == subsample(1_000, 40)).all()
+    assert (subsample(5, 10) == np.arange(5)).all()
+
+
+def test_resample_draws_as_many_papers_the_same_every_time_and_others_in_every_replicate() -> None:
+    counts = resample(500, 3)
+    assert counts.shape == (500,) and counts.sum() == 500 and counts.max() > 1
+    assert (counts == resample(500, 3)).all()
+    assert (counts != resample(500, 4)).any()
+
+
+def test_spread_of_the_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(0).exponential(size=400)
+    replicates = bootstrap(400, lambda counts: float(counts @ values / 400))
+    assert replicates.shape == (REPLICATES,)
+    assert replicates.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.15)
+    low, high = interval(replicates)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(400), rel=0.2)
+
+
+def test_several_scores_at_once() -> None:
+    replicates = bootstrap(10, lambda counts: [float(counts[0]), float(counts[1])])
+    assert replicates.shape == (REPLICATES, 2)
+    assert (replicates[:, 1] == bootstrap(10, lambda counts: float(counts[1]))).all()
+
+
+def test_interval_leaves_two_and_a_half_percent_on_either_side() -> None:
+    assert interval(np.arange(201.0)) == pytest.approx((5.0, 195.0))
+
+
+def test_centred_replicates_keep_their_spread_around_the_value() -> None:
+    moved = centred(np.array([1.0, 2.0, 6.0]), 0.5)
+    assert moved.mean() == pytest.approx(0.5)
+    assert np.diff(moved).tolist() == pytest.approx([1.0, 4.0])

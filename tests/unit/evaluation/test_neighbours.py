@@ -1,0 +1,141 @@
+"""Neighbours and their votes against their definitions, computed one paper at a time."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.evaluation import neighbours
+from arxiv_embeddings.evaluation.labels import Labels
+from arxiv_embeddings.evaluation.neighbours import (
+    accuracies,
+    nearest_by_cosine,
+    nearest_on_map,
+    votes,
+)
+
+
+def random_matrix(papers: int, dimensions: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(papers)
+    lengths = rng.uniform(0.1, 9, (papers, 1))
+    return (rng.standard_normal((papers, dimensions)) * lengths).astype(np.float32)
+
+
+def labels_of(codes: list[int]) -> Labels:
+    return Labels("category 0", np.array(codes, np.int32), tuple(map(str, range(max(codes) + 1))))
+
+
+def by_cosine(matrix: np.ndarray, query: int, k: int) -> list[int]:
+    vectors = matrix.astype(np.float64)
+    cosines = [
+        vectors[query] @ other / np.linalg.norm(vectors[query]) / np.linalg.norm(other)
+        for other in vectors
+    ]
+    others = [row for row in range(len(matrix)) if row != query]
+    return sorted(others, key=lambda row: -cosines[row])[:k]
+
+
+@pytest.mark.parametrize(("queries_at_once", "rows_at_once"), [(1, 1), (7, 11), (64, 64), (9, 61)])
+@pytest.mark.parametrize("k", [1, 5, 59])
+def test_neighbours_in_blocks_are_those_of_the_definition(
+    monkeypatch: pytest.MonkeyPatch, queries_at_once: int, rows_at_once: int, k: int
+) -> None:
+    monkeypatch.setattr(neighbours, "QUERIES_AT_ONCE", queries_at_once)
+    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", rows_at_once)
+    matrix = random_matrix(60)
+    queries = np.array([0, 3, 4, 10, 11, 30, 58, 59])
+    found = nearest_by_cosine(matrix, queries, k)
+    assert found.dtype == np.int64
+    assert found.tolist() == [by_cosine(matrix, query, k) for query in queries]
+
+
+def test_no_paper_is_its_own_neighbour_even_among_copies() -> None:
+    matrix = np.repeat(random_matrix(4), 5, axis=0)
+    found = nearest_by_cosine(matrix, np.arange(20), 4)
+    for query, rows in enumerate(found):
+        first = query // 5 * 5
+        assert sorted(rows) == [row for row in range(first, first + 5) if row != query]
+
+
+def test_one_paper_has_no_neighbours() -> None:
+    assert nearest_by_cosine(random_matrix(1), np.array([0]), 0).shape == (1, 0)
+
+
+def test_a_zero_vector_is_refused_by_its_row() -> None:
+    matrix = random_matrix(9)
+    matrix[4] = 0
+    with pytest.raises(InputError, match="Row 4 "):
+        nearest_by_cosine(matrix, np.array([0]), 2)
+
+
+def test_neighbours_on_a_map_are_those_of_the_definition() -> None:
+    places = np.random.default_rng(0).normal(size=(40, 2))
+    found = nearest_on_map(places, 39)
+    for query, rows in enumerate(found):
+        distances = np.linalg.norm(places - places[query], axis=1)
+        others = [row for row in range(40) if row != query]
+        assert rows.tolist() == sorted(others, key=lambda row: distances[row])
+
+
+@pytest.mark.parametrize("at_once", [3, 1_000])
+def test_votes_are_the_majority_and_the_nearest_decides_a_draw(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(neighbours, "VOTES_AT_ONCE", at_once)
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=30).astype(np.int32)
+    nearest = np.array([rng.permutation(30)[:6] for _ in range(50)])
+    draws = 0
+    for voted, rows in zip(votes(codes, nearest), nearest, strict=True):
+        counts = Counter(codes[rows].tolist())
+        best = [code for code, count in counts.items() if count == max(counts.values())]
+        draws += len(best) > 1
+        assert voted == next(code for code in codes[rows] if code in best)
+    assert draws > 10
+
+
+def test_accuracy_counts_the_queries_whose_class_wins() -> None:
+    matrix = np.array([[1, 0], [1, 0.01], [0, 1], [0.02, 1], [1, 0.9]], np.float32)
+    labels = labels_of([0, 0, 1, 1, 2])
+    found = accuracies(
+        "space",
+        "k-NN",
+        [labels],
+        np.arange(5),
+        nearest_by_cosine(matrix, np.arange(5), 4),
+        "all",
+    )
+    assert [score.metric for score in found] == [
+        "accuracy_at_1",
+        "accuracy_at_10",
+        "accuracy_at_50",
+    ]
+    nearest = found[0]
+    assert nearest.value == pytest.approx(4 / 5)  # the last paper is alone in its class
+    assert "all; 1 of 3 classes are single papers" in nearest.note
+    assert len(nearest.replicates) == 200
+    low, high = nearest.interval
+    assert low is not None
+    assert high is not None
+    assert low < 0.8 < high
+
+
+def test_more_neighbours_than_papers_are_omitted_with_the_reason() -> None:
+    labels = labels_of([0, 0, 0, 1, 1, 1])
+    matrix = random_matrix(6)
+    nearest = nearest_by_cosine(matrix, np.arange(6), 5)
+    one, ten, fifty = accuracies("space", "k-NN", [labels], np.arange(6), nearest, "")
+    assert one.value is not None
+    assert ten.value is None
+    assert ten.note == "omitted: 10 neighbours need more than 6 papers"
+    assert fifty.value is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"), [([0] * 6, "fewer than two classes"), (list(range(6)), "single paper")]
+)
+def test_classes_that_nothing_can_be_judged_by_are_omitted(codes: list[int], reason: str) -> None:
+    nearest = nearest_by_cosine(random_matrix(6), np.arange(6), 5)
+    for score in accuracies("space", "k-NN", [labels_of(codes)], np.arange(6), nearest, ""):
+        assert score.value is None
+        assert reason in score.note

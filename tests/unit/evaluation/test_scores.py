@@ -1,0 +1,85 @@
+"""The table of scores: no NaN without a word, and what is written is read again."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.evaluation.scores import (
+    SCHEMA,
+    Score,
+    measured,
+    read_scores,
+    write_scores,
+)
+
+KEY = ("tree", "Ward tree", "dendrogram_purity", "category 0")
+
+
+def test_scores_survive_the_file(tmp_path: Path) -> None:
+    scores = [
+        measured(*KEY, 0.5, 20, "a note", np.linspace(0.3, 0.7, 201)),
+        Score("space", "cosine", "mean_cosine", "", 0.1, 20),
+        Score("tree", "Ward tree", "x", "", None, 20, "omitted: a reason"),
+    ]
+    write_scores(tmp_path / "scores.parquet", scores)
+    assert read_scores(tmp_path / "scores.parquet") == scores
+    table = pq.read_table(tmp_path / "scores.parquet")
+    assert table.schema.equals(SCHEMA)
+    first, second, third = table.to_pylist()
+    assert (first["low"], first["high"]) == pytest.approx((0.31, 0.69))
+    assert (second["value"], second["low"], second["high"], second["replicates"]) == (
+        *(0.1, None, None),
+        [],
+    )
+    assert third["value"] is None and third["note"] == "omitted: a reason"
+
+
+def test_nan_is_omitted_with_a_reason() -> None:
+    score = measured(*KEY, math.nan, 20, "a note", np.ones(3))
+    assert score.value is None and not score.replicates
+    assert score.note == "omitted: undefined for these papers; a note"
+
+
+def test_nan_among_the_replicates_leaves_no_interval_and_says_so() -> None:
+    score = measured(*KEY, 0.5, 20, "", np.array([0.4, math.nan, 0.6]))
+    assert (score.value, score.interval) == (0.5, (None, None))
+    assert score.note == "no interval: undefined in 1 of 3 resamples"
+
+
+def test_replicates_are_centred_on_the_value() -> None:
+    assert np.mean(measured(*KEY, 0.5, 20, "", np.array([0.6, 0.8])).replicates) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("value", "note", "replicates"),
+    [
+        (math.nan, "x", ()),
+        (math.inf, "", ()),
+        (None, "", ()),
+        (0.5, "", (math.nan,)),
+        (None, "x", (1.0,)),
+    ],
+)
+def test_a_score_cannot_be_silent(
+    value: float | None, note: str, replicates: tuple[float, ...]
+) -> None:
+    with pytest.raises(ValueError, match="dendrogram_purity"):
+        Score(*KEY, value, 20, note, replicates)
+
+
+def test_the_same_score_twice_is_a_bug(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two scores"):
+        write_scores(tmp_path / "s.parquet", [Score(*KEY, 0.5, 20)] * 2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_hold_no_scores_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.parquet cannot be read"):
+        read_scores(tmp_path / "nothing.parquet")
+    write_scores(tmp_path / "s.parquet", [Score(*KEY, 0.5, 20)])
+    pq.write_table(pq.read_table(tmp_path / "s.parquet", columns=["value"]), tmp_path / "other")
+    with pytest.raises(InputError, match="holds no scores: its columns are value"):
+        read_scores(tmp_path / "other")

@@ -1,0 +1,245 @@
+"""Trees: scipy's, laid out; their scores are the definitions, pair by pair."""
+
+import itertools
+
+import numpy as np
+import pytest
+from arxiv_embeddings.evaluation.bootstrap import centred, resample
+from arxiv_embeddings.evaluation.labels import Labels
+from arxiv_embeddings.evaluation.tree import Tree, lay_out, ward_tree
+from arxiv_embeddings.evaluation.tree_scores import (
+    cophenetic_correlation,
+    dasgupta_cost,
+    dendrogram_purity,
+    meetings,
+    tree_scores,
+)
+from scipy.cluster.hierarchy import cophenet, fcluster, linkage
+from scipy.spatial.distance import pdist, squareform
+
+PAPERS = 40
+ONES = np.ones(PAPERS, np.int64)
+COUNTS = [ONES, resample(PAPERS, 0), resample(PAPERS, 1)]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    """Forty unit vectors around the classes of ``coarse`` and ``fine``."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat(rng.normal(size=(3, 8)), 2, axis=0) + 0.7 * rng.normal(size=(6, 8))
+    found = centres[fine()] + 0.6 * rng.normal(size=(PAPERS, 8))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float32)
+
+
+@pytest.fixture(scope="module")
+def tree(vectors: np.ndarray) -> Tree:
+    return ward_tree(vectors)
+
+
+def fine() -> np.ndarray:
+    """Six classes of unequal size, the last a single paper."""
+    return np.asarray(np.minimum(np.arange(PAPERS) ** 2 // 300, 5))
+
+
+def coarse() -> np.ndarray:
+    return np.asarray(fine() // 2)
+
+
+def leaves_under(tree: Tree) -> list[set[int]]:
+    """The leaves under every node, from the merges alone."""
+    found: list[set[int]] = [{leaf} for leaf in range(len(tree.order))]
+    for left, right in tree.merges[:, :2].astype(int):
+        found.append(found[left] | found[right])
+    return found[len(tree.order) :]
+
+
+def meeting_node(under: list[set[int]], i: int, j: int) -> int:
+    return next(node for node, leaves in enumerate(under) if {i, j} <= leaves)
+
+
+def pairs(counts: np.ndarray) -> list[tuple[int, int, int]]:
+    """Both papers of every pair of different papers, and how often the pair counts."""
+    return [(i, j, int(counts[i] * counts[j])) for i, j in itertools.combinations(range(PAPERS), 2)]
+
+
+def test_ward_tree_is_scipys(vectors: np.ndarray, tree: Tree) -> None:
+    wanted = linkage(vectors.astype(float), "ward")
+    np.testing.assert_allclose(tree.heights, wanted[:, 2], atol=1e-6)
+    np.testing.assert_allclose(cophenet(tree.merges), cophenet(wanted), atol=1e-6)
+
+
+def test_ward_tree_of_several_blocks_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arxiv_embeddings.evaluation.tree.MEBIBYTES_AT_ONCE", 0.01)
+    vectors = np.random.default_rng(0).normal(size=(150, 4)).astype(np.float32)
+    wanted = linkage(pdist(vectors.astype(float)), "ward")
+    np.testing.assert_allclose(cophenet(ward_tree(vectors).merges), cophenet(wanted), atol=1e-5)
+
+
+def test_every_node_is_a_run_of_leaves(tree: Tree) -> None:
+    assert sorted(tree.order) == list(range(PAPERS))
+    for node, leaves in enumerate(leaves_under(tree)):
+        left, right = tree.merges[node, :2].astype(int)
+        assert set(tree.order[tree.first[node] : tree.end[node]]) == leaves
+        sides = [
+            {side} if side < PAPERS else leaves_under(tree)[side - PAPERS] for side in (left, right)
+        ]
+        assert set(tree.order[tree.first[node] : tree.middle[node]]) == sides[0]
+        assert set(tree.order[tree.middle[node] : tree.end[node]]) == sides[1]
+
+
+def test_cut_gives_as_many_clusters_as_wanted(tree: Tree) -> None:
+    for clusters in (1, 2, 7, PAPERS):
+        found = tree.cut(clusters)
+        assert found.dtype == np.int32
+        assert sorted(set(found)) == list(range(clusters))
+        assert (found + 1 == fcluster(tree.merges, clusters, "maxclust")).all()
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_dendrogram_purity_is_its_definition(tree: Tree, counts: np.ndarray) -> None:
+    under, codes = leaves_under(tree), fine()
+    total = weight = 0.0
+    for i, j, times in pairs(counts):
+        if codes[i] == codes[j]:
+            leaves = list(under[meeting_node(under, i, j)])
+            share = (
+                counts[leaves][codes[leaves] == codes[i]].sum() / counts[leaves].sum()
+                if times
+                else 0
+            )
+            total += times * share
+            weight += times
+    found = dendrogram_purity(tree, meetings(tree, codes), counts)
+    assert found == pytest.approx(total / weight, rel=1e-12)
+    assert 0.3 < found < 0.99
+
+
+def plain_cost(tree: Tree, codes: np.ndarray) -> float:
+    """Dasgupta's cost for papers that are similar in one class: the sum over pairs of leaves under their node."""
+    under = leaves_under(tree)
+    return float(
+        sum(
+            len(under[meeting_node(under, i, j)])
+            for i, j in itertools.combinations(range(len(codes)), 2)
+            if codes[i] == codes[j]
+        )
+    )
+
+
+def test_dasgupta_cost_is_its_definition_between_least_and_chance(tree: Tree) -> None:
+    codes = fine()
+    sizes = np.bincount(codes)
+    least = ((sizes**3 - sizes) / 3).sum()
+    chance = (sizes * (sizes - 1) / 2).sum() * 2 * (PAPERS + 1) / 3
+    wanted = (plain_cost(tree, codes) - least) / (chance - least)
+    found = dasgupta_cost(tree, meetings(tree, codes), ONES)
+    assert found == pytest.approx(wanted, rel=1e-12)
+    assert 0.01 < found < 0.8
+
+
+def test_dasgupta_cost_of_shuffled_leaves_is_one_on_average() -> None:
+    tree = ward_tree(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
+    costs = [
+        dasgupta_cost(tree, meetings(tree, np.array(codes)), np.ones(6))
+        for codes in itertools.permutations([0, 0, 0, 1, 1, 2])
+    ]
+    assert np.mean(costs) == pytest.approx(1, rel=1e-12)
+    assert min(costs) >= 0
+
+
+def test_a_tree_of_the_classes_is_perfect() -> None:
+    codes = np.array([0, 0, 0, 1, 1, 2])
+    vectors = (
+        np.eye(3, dtype=np.float32)[codes] + np.linspace(0, 0.01, 6, dtype=np.float32)[:, None]
+    )
+    tree = ward_tree(vectors)
+    met = meetings(tree, codes)
+    for counts in (np.ones(6), np.array([3, 0, 2, 1, 1, 4])):
+        assert dendrogram_purity(tree, met, counts) == 1
+        assert dasgupta_cost(tree, met, counts) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", COUNTS[1:])
+def test_dasgupta_cost_counts_a_paper_drawn_twice_as_two_leaves(
+    tree: Tree, counts: np.ndarray
+) -> None:
+    """The same as with the copies as leaves that meet at once, less the pairs of copies."""
+    codes, papers = fine(), int(counts.sum())
+    copies = np.repeat(np.arange(PAPERS), counts)
+    distances = squareform(cophenet(tree.merges))[np.ix_(copies, copies)]
+    copied = lay_out(linkage(squareform(distances), "single"))
+    of_copies, of_classes, sizes = (
+        ((sizes**3 - sizes) / 3).sum()
+        for sizes in (counts, np.bincount(codes, counts), np.array([papers]))
+    )
+    same = (np.bincount(codes, counts) ** 2).sum() / 2 - (counts**2).sum() / 2
+    everything = papers**2 / 2 - (counts**2).sum() / 2
+    cost, least = plain_cost(copied, codes[copies]) - of_copies, of_classes - of_copies
+    chance = same * (sizes - of_copies) / everything
+    found = dasgupta_cost(tree, meetings(tree, codes), counts)
+    assert found == pytest.approx((cost - least) / (chance - least), rel=1e-12)
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_cophenetic_correlation_is_pearsons_over_all_pairs(tree: Tree, counts: np.ndarray) -> None:
+    heights = squareform(cophenet(tree.merges))
+    in_tree, in_labels = [], []
+    for i, j, times in pairs(counts):
+        distance = 2 - int(coarse()[i] == coarse()[j]) - int(fine()[i] == fine()[j])
+        in_tree += [heights[i, j]] * times
+        in_labels += [distance] * times
+    levels = meetings(tree, coarse()), meetings(tree, fine())
+    found = cophenetic_correlation(tree, *levels, counts)
+    assert found == pytest.approx(np.corrcoef(in_tree, in_labels)[0, 1], rel=1e-10)
+    assert found > 0.3
+
+
+def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
+    one, two = (
+        Labels(f"category {level}", codes, tuple(f"c{code}" for code in range(codes.max() + 1)))
+        for level, codes in enumerate((upper, lower))
+    )
+    return one, two
+
+
+def test_scores_and_their_replicates(tree: Tree) -> None:
+    scores = tree_scores("Ward tree", tree, levels_of(coarse(), fine()), "said")
+    assert [(score.metric, score.level) for score in scores] == [
+        ("dendrogram_purity", "category 0"),
+        ("dasgupta_cost", "category 0"),
+        ("dendrogram_purity", "category 1"),
+        ("dasgupta_cost", "category 1"),
+        ("cophenetic_correlation", ""),
+    ]
+    for score in scores:
+        low, high = score.interval
+        assert score.value is not None and low is not None and high is not None
+        assert low < score.value < high
+        assert score.papers == PAPERS and score.note.startswith("said")
+    assert "1 of 6 classes are single papers" in scores[2].note
+    met = meetings(tree, fine())
+    wanted = [dendrogram_purity(tree, met, resample(PAPERS, replicate)) for replicate in range(200)]
+    assert scores[2].value is not None
+    np.testing.assert_allclose(scores[2].replicates, centred(np.array(wanted), scores[2].value))
+
+
+def test_one_fine_class_under_two_coarse_ones_is_two_classes(tree: Tree) -> None:
+    shared = fine() % 2
+    of_shared = tree_scores("m", tree, levels_of(coarse(), shared), "")[-1]
+    of_own = tree_scores("m", tree, levels_of(coarse(), fine()), "")[-1]
+    assert of_shared.value == of_own.value
+
+
+def test_identical_vectors_and_single_papers_are_omitted_with_a_reason() -> None:
+    vector = np.array([[0.1, 0.7, -0.3, 0.5]], np.float32)
+    same = ward_tree(np.repeat(vector / np.linalg.norm(vector), 6, axis=0))
+    levels = levels_of(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1]))
+    notes = [score.note for score in tree_scores("m", same, levels, "")]
+    assert notes == [
+        *["omitted: category 0 has fewer than two classes"] * 2,
+        *["omitted: all vectors are identical"] * 3,
+    ]
+    different = ward_tree(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
+    singles = tree_scores("m", different, levels_of(np.zeros(6, int), np.arange(6)), "")
+    assert all(score.value is None and score.note for score in singles)
+    assert singles[-1].note == "omitted: undefined for these papers"

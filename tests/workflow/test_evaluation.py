@@ -1,0 +1,35 @@
+"""The evaluation is a target of its own, runs where the embeddings are, and reruns when they change."""
+
+from typing import Any
+
+import pandas as pd
+from running import Workflow, model
+
+
+def test_a_plain_run_evaluates_nothing(finished: Workflow) -> None:
+    assert not (finished.results / "minilm/evaluation").exists()
+    assert not (finished.results / "comparison").exists()
+
+
+def test_two_models_are_compared_on_the_same_papers(fresh: Workflow) -> None:
+    target = "results/test/comparison/differences.csv"
+    # A corpus may be called as a model is, so the label alone does not tell whose a file is.
+    models = [model(), model("test", pooling="cls")]
+    config: dict[str, Any] = {"models": models, "sample": {"size": 60}, "shards": {"size": 60}}
+    jobs = fresh.run(target, **config).jobs
+    assert jobs["cluster_embeddings"] == 2 and jobs["compare_models"] == 1
+    scores = pd.read_parquet(fresh.results / "comparison/scores.parquet")
+    assert set(scores["model"]) == {"minilm", "test"}
+    assert {"flat clustering", "tree", "space", "map"} <= set(scores["family"])
+    for label in ("minilm", "test"):
+        own = pd.read_parquet(fresh.results / label / "evaluation/clustering-scores.parquet")
+        merged = scores[(scores["model"] == label) & scores["family"].isin(set(own["family"]))]
+        columns = ["metric", "level", "value"]
+        wanted = own[columns].reset_index(drop=True)
+        pd.testing.assert_frame_equal(merged[columns].reset_index(drop=True), wanted)
+    differences = pd.read_csv(fresh.results / "comparison/differences.csv")
+    assert set(differences["model a"]) == {"minilm"} and set(differences["model b"]) == {"test"}
+    assert fresh.run(target, **config).jobs == {}
+    clusters = "results/test/minilm/evaluation/clusters.parquet"
+    again = fresh.run(clusters, **{**config, "sample": {"size": 50}})
+    assert again.jobs == {"embed_shard": 1, "merge_shards": 1, "cluster_embeddings": 1}

@@ -1,0 +1,77 @@
+"""An agglomerative tree of the papers: built, cut, and laid out so that nodes are runs of leaves."""
+
+import dataclasses
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.metrics import pairwise_distances_chunked
+
+MEBIBYTES_AT_ONCE = 64  # of distances, beside those that are kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """A binary tree of n leaves, its n - 1 inner nodes in the order they were merged, the root last.
+
+    Attributes:
+        merges: float64 (n - 1, 4), as scipy's ``linkage`` returns them.
+        order: int64 (n,), the leaves from left to right.
+        first, middle, end: int64 (n - 1,). Under node i, ``order[first[i]:middle[i]]`` are the leaves on its
+            left and ``order[middle[i]:end[i]]`` those on its right.
+    """
+
+    merges: np.ndarray
+    order: np.ndarray
+    first: np.ndarray
+    middle: np.ndarray
+    end: np.ndarray
+
+    @property
+    def heights(self) -> np.ndarray:
+        """The distance at which each node was merged, float64 (n - 1,), never falling."""
+        return self.merges[:, 2]
+
+    def cut(self, clusters: int) -> np.ndarray:
+        """Return the cluster of every leaf, int32 (n,) from 0, with the tree cut into ``clusters``.
+
+        There are fewer where several nodes have the same height.
+        """
+        found = fcluster(self.merges, clusters, criterion="maxclust")
+        return np.asarray(found - 1, np.int32)
+
+
+def ward_tree(vectors: np.ndarray) -> Tree:
+    """Return Ward's tree (Ward, 1963) of vectors float32 (n, d) of length 1, n at least 2.
+
+    Needs 8 n² bytes (all distances twice, float64: 0.8 GB for 10,000 vectors) and time that grows with n² d.
+    """
+    return lay_out(linkage(_distances(vectors), "ward"))
+
+
+def _distances(vectors: np.ndarray) -> np.ndarray:
+    """Return all Euclidean distances as scipy's ``pdist``, in a tenth of its time because BLAS computes them."""
+    papers = len(vectors)
+    condensed = np.empty(papers * (papers - 1) // 2)
+    row = place = 0
+    for block in pairwise_distances_chunked(vectors, working_memory=MEBIBYTES_AT_ONCE):
+        for distances in block:
+            row += 1
+            condensed[place : place + papers - row] = distances[row:]
+            place += papers - row
+    return condensed
+
+
+def lay_out(merges: np.ndarray) -> Tree:
+    """Return the tree of scipy's linkage matrix, float64 (n - 1, 4)."""
+    leaves = len(merges) + 1
+    children = merges[:, :2].astype(np.int64)
+    sizes = np.concatenate([np.ones(leaves, np.int64), merges[:, 3].astype(np.int64)])
+    first = np.zeros(2 * leaves - 1, np.int64)  # of leaves and nodes
+    for node in range(leaves - 2, -1, -1):  # from the root down
+        left, right = children[node]
+        first[left] = first[leaves + node]
+        first[right] = first[left] + sizes[left]
+    order = np.empty(leaves, np.int64)
+    order[first[:leaves]] = np.arange(leaves)
+    nodes = first[leaves:]
+    return Tree(merges, order, nodes, nodes + sizes[children[:, 0]], nodes + sizes[leaves:])

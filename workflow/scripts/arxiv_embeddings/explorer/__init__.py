@@ -1,0 +1,1 @@
+"""The page to explore a model's map with."""

@@ -1,0 +1,54 @@
+"""Count the tokens of every embedded paper, before truncation."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from arxiv_embeddings.command import run
+from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.files import written_beside
+from arxiv_embeddings.papers import read_papers
+from arxiv_embeddings.pictures.tables import read_json
+from arxiv_embeddings.progress import Progress
+from arxiv_embeddings.tokenizing import count_tokens, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+PAPERS_AT_ONCE = 4_096
+
+
+def main(arguments: argparse.Namespace) -> None:
+    manifest = read_json(arguments.manifest)
+    encoder, papers = manifest["encoder"], manifest["embeddings"]["shape"][0]
+    tokenizer = load_tokenizer(arguments.model)
+    counts = []
+    with Progress(papers, "papers") as progress:
+        for table in read_papers(arguments.papers, 0, papers, PAPERS_AT_ONCE, ["topic"]):
+            counts.append(count_tokens(tokenizer, table["topic"].to_pylist(), encoder["prompt"]))
+            progress.advance(len(table))
+    tokens = np.concatenate(counts)
+    embedded = int(np.minimum(tokens, encoder["max_length"]).sum())
+    if embedded != manifest["tokens"]:
+        raise InputError(
+            f"{arguments.manifest} says that {manifest['tokens']:,} tokens were embedded, but the papers in "
+            f"{arguments.papers} have {embedded:,} for the tokenizer in {arguments.model}: the files do not "
+            "belong together. Delete that folder, so that the model is fetched and the papers are embedded anew."
+        )
+    log.info("%s papers have %.1f tokens on average.", f"{papers:,}", tokens.mean())
+    with written_beside(arguments.tokens) as partial:
+        rows = pa.array(np.arange(papers, dtype=np.int64))
+        pq.write_table(pa.table({"row": rows, "tokens": pa.array(tokens)}), partial)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--papers", type=Path, required=True, help="Parquet file of a model's papers"
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest of its embeddings")
+    parser.add_argument("--tokens", type=Path, required=True, help="Parquet file to write")
+    run(main, parser)

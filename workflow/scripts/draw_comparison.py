@@ -1,0 +1,32 @@
+"""Draw the pictures of all models together, each as SVG and PNG."""
+
+import argparse
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from arxiv_embeddings.command import run
+from arxiv_embeddings.pictures.categories import LEVELS, draw_categories
+from arxiv_embeddings.pictures.scores import draw_scores
+from arxiv_embeddings.pictures.style import save
+from arxiv_embeddings.pictures.tables import count_categories
+
+
+def main(arguments: argparse.Namespace) -> None:
+    corpus, sample = (
+        {level: count_categories(path, level) for level in LEVELS}
+        for path in (arguments.corpus, arguments.sample)
+    )
+    save(draw_categories(corpus, sample, arguments.name), arguments.folder / "categories")
+    save(draw_scores(pq.read_table(arguments.scores).to_pylist()), arguments.folder / "scores")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="of the corpus, for the title")
+    parser.add_argument("--corpus", type=Path, required=True, help="Parquet file of all its papers")
+    parser.add_argument(
+        "--sample", type=Path, required=True, help="Parquet file of a model's papers"
+    )
+    parser.add_argument("--scores", type=Path, required=True, help="scores.parquet of all models")
+    parser.add_argument("--folder", type=Path, required=True, help="where the pictures go")
+    run(main, parser)

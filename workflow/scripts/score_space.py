@@ -1,0 +1,26 @@
+"""Score the space of a model's vectors: neighbours, silhouettes, cosines, lengths, and MTEB's protocol."""
+
+import argparse
+from pathlib import Path
+
+from arxiv_embeddings.command import run
+from arxiv_embeddings.evaluation.labels import read_labels
+from arxiv_embeddings.evaluation.mteb import mteb_scores
+from arxiv_embeddings.evaluation.scores import write_scores
+from arxiv_embeddings.evaluation.space import read_lengths, space_scores
+from arxiv_embeddings.matrices import open_matrix
+
+
+def main(arguments: argparse.Namespace) -> None:
+    matrix = open_matrix(arguments.embeddings)
+    levels = read_labels(arguments.papers, len(matrix))
+    scores = space_scores(matrix, levels, read_lengths(arguments.papers))
+    write_scores(arguments.scores, [*scores, *mteb_scores(matrix, levels)])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embeddings", type=Path, required=True, help=".npy file of the vectors")
+    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of their papers")
+    parser.add_argument("--scores", type=Path, required=True, help="Parquet file to write")
+    run(main, parser)
