@@ -157,3 +157,17 @@ def growing(start, unit):
         return f"{start * 2 ** (attempt - 1)}{unit}"
 
     return amount
+
+
+def scores_by_model(wildcards, input):
+    """The options that hand over the files of scores of every model."""
+    options = []
+    for model in MODELS:
+        files = [file for file in input if Path(file).parts[-3] == model]
+        options += ["--model", model, *files]
+    return options
+
+
+def paper_link():
+    """What the address of a paper's page begins with; only arXiv's papers have one."""
+    return "https://arxiv.org/abs/" if FORMAT == "arxiv" else ""

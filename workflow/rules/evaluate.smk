@@ -1,17 +1,5 @@
 # From the embeddings to scores, clusters and maps. Nothing here belongs to rule all: `snakemake report` asks for it.
 
-# Each is <results>/{model}/evaluation/{kind}-scores.parquet.
-SCORES = ["clustering", "space", "map"]
-
-
-def scores_by_model(wildcards, input):
-    """The options that hand over the files of scores of every model."""
-    options = []
-    for model in MODELS:
-        files = [file for file in input if Path(file).parts[-3] == model]
-        options += ["--model", model, *files]
-    return options
-
 
 rule cluster_embeddings:
     input:
@@ -116,7 +104,7 @@ rule compare_models:
         expand(
             "<results>/{model}/evaluation/{kind}-scores.parquet",
             model=MODELS,
-            kind=SCORES,
+            kind=["clustering", "space", "map"],
         ),
     output:
         scores=[

@@ -7,11 +7,6 @@ localrules:
     report,
 
 
-def paper_link():
-    """What the address of a paper's page begins with; only arXiv's papers have one."""
-    return "https://arxiv.org/abs/" if FORMAT == "arxiv" else ""
-
-
 rule count_tokens:
     input:
         papers="<results>/{model}/papers.parquet",
