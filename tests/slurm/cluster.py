@@ -363,6 +363,20 @@ class Cluster:
             _send(signal.SIGTERM, process)
         wait_for(lambda: not running(), 60, "slurmctld ends")
 
+    def freeze_slurmctld(self) -> None:
+        """Stop slurmctld as it is, so that nobody gets an answer, until it is thawed."""
+        self._signal_slurmctld(signal.SIGSTOP)
+
+    def thaw_slurmctld(self) -> None:
+        """Let a frozen slurmctld go on, and wait until it answers."""
+        self._signal_slurmctld(signal.SIGCONT)
+        wait_for(lambda: self._succeeds("scontrol", "ping"), 60, "slurmctld answers")
+
+    def _signal_slurmctld(self, number: signal.Signals) -> None:
+        for process in self._processes():
+            if process.place == "slurmctld":
+                _send(number, process)
+
     def start_slurmd(self, node: str) -> None:
         """Start the slurmd of a node and wait until the node can have jobs."""
         up = {"idle", "mixed", "allocated", "completing"}
