@@ -33,7 +33,7 @@ def config(tmp_path: Path) -> Config:
     """The config of the demo, with a model that lies in ``tmp_path``."""
     shipped = [yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in NAMES]
     both = merged(*shipped)
-    both["models"][0]["name"] = "model"
+    both["models"] = [{**both["models"][0], "name": "model"}]
     (tmp_path / "model").mkdir()
     return both
 
