@@ -127,8 +127,11 @@ def recorded_config(wildcards):
 
 
 def uses_gpus():
-    """Whether shards are embedded on GPUs: on a cluster, and on this machine if it has one."""
-    return workflow.non_local_exec or planning.has_gpu()
+    """Whether shards are embedded on GPUs: on a cluster, and on this machine if it has one.
+
+    A job of the cluster asks again on its node (remote_exec), where a broken driver must not mean the CPU.
+    """
+    return workflow.non_local_exec or workflow.remote_exec or planning.has_gpu()
 
 
 def in_report(file, caption, shows):
