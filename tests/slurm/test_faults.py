@@ -231,7 +231,7 @@ def test_full_disk(shards: SlurmWorkflow, short: Prepared, small_disk: Path) -> 
 
 def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) -> None:
     options = ("--retries", "0", "--set-resources", "embed_shard:mem_mb=2000")
-    shards.configure(**SHORT)
+    shards.configure(sample={"size": 10}, shards={"size": 10})
     command = [word for word in shards.command() if word != "embed_shard:device=cpu"]
     done = subprocess.run(
         [*command, *options], env=shards.env, capture_output=True, text=True, check=False
