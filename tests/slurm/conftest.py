@@ -16,7 +16,8 @@ from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
 
 SHARDS = 8
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
-# Two shards of a minute or more, in several chunks, so that there is something to be cut off.
+FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}  # one for each GPU
+# One shard of a minute or more, in several chunks, so that there is something to be cut off.
 LONG: dict[str, Any] = {
     "sample": {"size": 1_200},
     "shards": {"size": 1_200},
