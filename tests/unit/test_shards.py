@@ -587,4 +587,5 @@ def test_a_damaged_weight_names_the_papers_that_meet_it(
         job.run()
     assert not job.vectors.exists()
     draw(job.drawn, texts)
-    assert job.run()["papers_resumed"] == 2 * CHUNK  # what was finite is kept
+    # What was finite is kept: the chunks in front, and the one behind if the other thread was that quick.
+    assert job.run()["papers_resumed"] in (2 * CHUNK, 3 * CHUNK)
