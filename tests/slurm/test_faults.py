@@ -1,6 +1,7 @@
 """What the cluster does to jobs, and that the run ends with the embeddings of an undisturbed one."""
 
 import collections
+import contextlib
 import datetime
 import json
 import os
@@ -82,12 +83,22 @@ def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepare
     assert cosines.min() > 0.99999
 
 
+def suspend_shards(folder: Path) -> None:
+    """Stop the processes that embed shards of this working directory, as if the node were very slow."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            embeds = b"embed_shard.py" in (process / "cmdline").read_bytes()
+            if embeds and (process / "cwd").resolve() == folder:
+                os.kill(int(process.name), signal.SIGSTOP)
+
+
 def test_a_shard_over_its_time_gets_more_and_goes_on(
     long_shard: SlurmWorkflow, long: Prepared
 ) -> None:
-    output = long_shard.finish(
-        long_shard.start("embed_shard:runtime=1 if attempt == 1 else 10", **LONG)
-    ).output
+    run = long_shard.start("embed_shard:runtime=1 if attempt == 1 else 10", **LONG)
+    long_shard.wait_for_chunk()
+    suspend_shards(long_shard.folder)
+    output = long_shard.finish(run).output
     assert "TIMEOUT" in output
     assert [attempt.state for attempt in long_shard.attempts()] == ["TIMEOUT", "COMPLETED"]
     check(long_shard, long)
