@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -88,6 +89,8 @@ class SlurmWorkflow(Workflow):
                 text=True,
                 env=self.env,
                 start_new_session=True,
+                # Whoever runs the tests in the background may have it ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:
