@@ -95,7 +95,7 @@ class SlurmWorkflow(Workflow):
 
     def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:
         """Wait for a run that was started; fail the test if it does not end with ``code``."""
-        run.wait(timeout=600)
+        run.wait(timeout=1_800)
         output = (self.folder / "run.log").read_text()
         assert run.returncode == code, output
         return Finished(run.returncode, output)
