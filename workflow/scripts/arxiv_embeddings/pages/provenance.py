@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .tables import Table
+from ..planning import category_prefixes
+from .tables import Table, together
 
 Manifest = dict[str, Any]
 
@@ -32,7 +33,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "snapshot": f"{snapshot['name']}, {snapshot['bytes']:,} bytes",
         "snapshot sha256": snapshot["sha256"],
         "records": f"{records['read']:,} read, {records['kept']:,} kept",
-        "categories": ", ".join(manifest["config"]["corpus"].get("categories", [])),
+        "categories": ", ".join(category_prefixes(manifest["config"]["corpus"])) or "all",
         "sample": f"{sample['size']:,} of {sample['drawn_from']:,} papers, seed {sample['seed']}",
         "checkpoint": checkpoint["name"],
         "revision": checkpoint["revision"] or "a local directory",
@@ -42,8 +43,8 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "vectors sha256": manifest["embeddings"]["vectors_sha256"],
         "tokens": f"{manifest['tokens']:,}",
         "shards": f"{len(shards):,}",
-        "devices": _together(shard["device"]["name"] for shard in shards),
-        "versions, embedding": _together(_versions(shard["versions"]) for shard in shards),
+        "devices": together(shard["device"]["name"] for shard in shards),
+        "versions, embedding": together(_versions(shard["versions"]) for shard in shards),
         "versions, merging": _versions(manifest["versions"]),
         "commit": manifest["commit"] or "not known: no git checkout",
     }
@@ -61,10 +62,6 @@ def _map_facts(about: Manifest) -> dict[str, str]:
 
 def _versions(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _together(values: Any) -> str:
-    return "; ".join(dict.fromkeys(values))
 
 
 def _text(value: Any) -> str:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from ..evaluation.scores import KEY
 from ..pictures.scores import metric_name
-from .tables import Table
+from .tables import Table, together
 
 Row = dict[str, Any]
-KEY = ("family", "method", "metric", "level")
 
 
 def scores_table(scores: list[Row]) -> Table:
@@ -29,8 +29,8 @@ def scores_table(scores: list[Row]) -> Table:
                 level,
                 _method(family, method),
                 *(_value(own.get(model)) for model in models),
-                _together(f"{score['papers']:,}" for score in own.values()),
-                _together(score["note"] for score in own.values()),
+                together(f"{score['papers']:,}" for score in own.values()),
+                together(score["note"] for score in own.values()),
             ]
             for (family, method, metric, level), own in rows.items()
         ],
@@ -79,7 +79,3 @@ def _interval(value: float | None, low: float | None, high: float | None, sign: 
     return (
         number if low is None or high is None else f"{number} [{low:{sign}.4f}, {high:{sign}.4f}]"
     )
-
-
-def _together(values: Any) -> str:
-    return "; ".join(dict.fromkeys(filter(None, values)))

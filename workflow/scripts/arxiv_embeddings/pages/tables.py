@@ -1,6 +1,6 @@
 """Tables as an HTML page that needs no network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,3 +26,8 @@ def render_tables(heading: str, tables: Sequence[Table]) -> str:
         undefined=StrictUndefined,
     )
     return environment.get_template("tables.html").render(heading=heading, tables=tables)
+
+
+def together(values: Iterable[str]) -> str:
+    """Return the values that are not empty in one cell, each once."""
+    return "; ".join(dict.fromkeys(filter(None, values)))
