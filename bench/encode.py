@@ -8,7 +8,6 @@ table is printed and written to TABLE.md, with all that was measured in TABLE.js
 """
 
 import argparse
-import datetime
 import statistics
 import sys
 import tempfile
@@ -26,13 +25,11 @@ from arxiv_embeddings.declared import resolve
 from arxiv_embeddings.devices import choose_device, describe
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.estimating import count_tokens
-from arxiv_embeddings.files import write_json
-from arxiv_embeddings.provenance import commit
 from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.versions import versions
 from arxiv_embeddings.work import count_work
 from contenders import DEFAULT_BATCH, Contender, notebook, ours, sentence_transformers
 from hardware import Usage, matmul_rate, measured
+from result import about, save
 from table import REFERENCE, markdown
 from texts import read_texts
 
@@ -137,29 +134,16 @@ def main(options: argparse.Namespace) -> None:
         candidates(options.model, device, options.max_length, tried, options.batch_sizes)
     )
     result = {
-        "papers": len(texts),
-        "papers_file": options.papers.name,
+        **about(options, len(texts), PACKAGES),
         "tokens": int(lengths.sum()),
-        "max_length": options.max_length,
-        "model": options.model.name,
-        "rounds": options.rounds,
         "device": describe(device),
-        "processor": describe(torch.device("cpu")),
-        "versions": versions(*PACKAGES),
-        "date": datetime.date.today().isoformat(),
-        "commit": commit(Path(__file__).parent),
-        "command": " ".join(["python", *sys.argv]),
         **compare(contenders, texts, lengths, options),
     }
     contenders.clear()  # the job gets the memory to itself
     if device.type == "cuda":
         torch.cuda.empty_cache()
     result["job"] = whole_job(all_texts[:job_count], settings, options)
-    table = markdown(result)
-    print(f"\n{table}")
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    options.table.with_suffix(".md").write_text(f"{table}\n")
-    write_json(options.table.with_suffix(".json"), result)
+    save(options.table, markdown(result), result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ tokenizing run beside the forward pass.
 """
 
 import argparse
-import datetime
 import itertools
 import json
 import os
@@ -23,13 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import job
-import torch
-from arxiv_embeddings.devices import describe
 from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.files import write_json
-from arxiv_embeddings.provenance import commit
 from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.versions import versions
+from result import about, save
 from texts import read_texts
 
 PARTS = Path(__file__).with_name("parts.py")
@@ -135,24 +130,11 @@ def main(options: argparse.Namespace) -> None:
         inputs = job.prepare(Path(folder), texts, options.model, settings, "cpu")
         measured = measure(inputs, options)
     result = {
-        "papers": len(texts),
-        "papers_file": options.papers.name,
-        "max_length": options.max_length,
-        "model": options.model.name,
-        "rounds": options.rounds,
+        **about(options, len(texts), PACKAGES),
         "cores": options.cores,
-        "processor": describe(torch.device("cpu")),
-        "versions": versions(*PACKAGES),
-        "date": datetime.date.today().isoformat(),
-        "commit": commit(Path(__file__).parent),
-        "command": " ".join(["python", *sys.argv]),
         **measured,
     }
-    table = markdown(result)
-    print(f"\n{table}")
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    options.table.with_suffix(".md").write_text(f"{table}\n")
-    write_json(options.table.with_suffix(".json"), result)
+    save(options.table, markdown(result), result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
+from data.make_snapshot import make_snapshot
 
 ROOT = Path(__file__).parents[1]
 MINILM = ROOT / "resources/demo/all-MiniLM-L6-v2"
@@ -94,3 +96,11 @@ def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:
     """Return an entry of ``models:``: all-MiniLM-L6-v2 with these settings."""
     defaults = {"pooling": "mean", "max_length": 64, "normalize": True, "dtype": "float32"}
     return {"label": label, "name": str(MINILM), **defaults, **settings}
+
+
+def with_snapshot(folder: Path, records: int = 300) -> Workflow:
+    """Return a working directory with a made-up snapshot and no results; skip where the model is not there."""
+    if not MINILM.is_dir():
+        pytest.skip(f"{MINILM} is not there. Run: make install")
+    make_snapshot(folder / "resources/snapshot.json", records=records)
+    return Workflow(folder)

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data.make_snapshot import make_snapshot
 from playwright.sync_api import Page, expect
-from running import MINILM, Workflow, model
+from running import model, with_snapshot
 
 MODELS = [model(), model("minilm-cls", pooling="cls")]
 PICTURES = [
@@ -23,10 +22,7 @@ PAPERS = 40
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of two models on 40 papers."""
-    if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
-    workflow = Workflow(tmp_path_factory.mktemp("report"))
-    make_snapshot(workflow.folder / "resources/snapshot.json", records=300)
+    workflow = with_snapshot(tmp_path_factory.mktemp("report"))
     settings: dict[str, Any] = {
         "models": MODELS,
         "sample": {"size": PAPERS},

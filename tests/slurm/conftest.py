@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from data.make_snapshot import make_snapshot
-from running import MINILM, ROOT, Finished, Workflow, model
+from running import ROOT, Finished, Workflow, model, with_snapshot
 from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
 
 SHARDS = 8
@@ -149,10 +148,7 @@ class Prepared(NamedTuple):
 
 def prepared(folder: Path, records: int, settings: dict[str, Any]) -> Prepared:
     """Run the workflow on this machine, without SLURM, and take its shards away again."""
-    if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
-    workflow = Workflow(folder)
-    make_snapshot(folder / "resources/snapshot.json", records=records)
+    workflow = with_snapshot(folder, records)
     workflow.run(**settings)
     embeddings = workflow.embeddings()
     shutil.rmtree(workflow.results / "minilm")

@@ -372,14 +372,20 @@ def test_a_resume_changes_nothing_else_in_the_manifest(
     assert differing - of_time - last_bits == {"papers_resumed"}
 
 
+def command_options(texts: list[str], model: Path, vectors: Path, manifest: Path) -> list[object]:
+    """Draw papers with these texts, and return the options that embed them all as one shard."""
+    drawn = draw(vectors.parent.parent / "drawn.parquet", texts)
+    options: list[object] = ["--papers", drawn, "--start", 0, "--stop", len(texts)]
+    options += ["--model", model, "--encoder", SETTINGS.to_json()]
+    return [*options, "--vectors", vectors, "--manifest", manifest]
+
+
 def test_sigkill_in_the_middle(
     bert: Path, made_snapshot: Path, tmp_path: Path, script: Script
 ) -> None:
     many = topics(made_snapshot, 4 * OWN_CHUNK)
-    drawn = draw(tmp_path / "drawn.parquet", many)
     vectors, manifest = tmp_path / "shards/00000.npy", tmp_path / "shards/00000.json"
-    options: list[object] = ["--papers", drawn, "--start", 0, "--stop", len(many), "--model", bert]
-    options += ["--encoder", SETTINGS.to_json(), "--vectors", vectors, "--manifest", manifest]
+    options = command_options(many, bert, vectors, manifest)
     slowly = ["--tokens-per-batch", "1"]
     killed = subprocess.Popen([sys.executable, command.__file__, *map(str, options), *slowly])
     while killed.poll() is None and not list(vectors.parent.glob("00000.chunks/*.npy")):
@@ -408,10 +414,8 @@ def test_sigterm_saves_what_is_being_computed(
     bert: Path, made_snapshot: Path, tmp_path: Path, script: Script
 ) -> None:
     many = topics(made_snapshot, 4 * OWN_CHUNK)
-    drawn = draw(tmp_path / "drawn.parquet", many)
     vectors, manifest = tmp_path / "shards/00000.npy", tmp_path / "shards/00000.json"
-    options: list[object] = ["--papers", drawn, "--start", 0, "--stop", len(many), "--model", bert]
-    options += ["--encoder", SETTINGS.to_json(), "--vectors", vectors, "--manifest", manifest]
+    options = command_options(many, bert, vectors, manifest)
     # The signal arrives while the second chunk is being computed.
     signal_itself = f"""
 from arxiv_embeddings.encoder import Encoder

@@ -3,18 +3,13 @@
 from pathlib import Path
 
 import pytest
-from data.make_snapshot import make_snapshot
-from running import MINILM, Workflow
+from running import Workflow, with_snapshot
 
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A working directory with a snapshot of 300 records and no results."""
-    if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
-    workflow = Workflow(tmp_path_factory.mktemp("inputs"))
-    make_snapshot(workflow.folder / "resources/snapshot.json", records=300)
-    return workflow
+    return with_snapshot(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="session")

@@ -48,21 +48,15 @@ def check_cluster():
     papers = SAMPLE_SIZE
     if papers is None and FILTER_REPORT.is_file():
         papers = sample_size()
+    snapshot_files = planning.snapshot_files(SNAPSHOT, FORMAT)
     problems = preflight.problems(
         job_requests(),
-        snapshot_files=planning.snapshot_files(SNAPSHOT, FORMAT),
+        snapshot_files=snapshot_files,
         results=RESULTS,
-        model_sources={
-            label: str(
-                find_input(model["name"], INPUT_FOLDERS, Path.is_dir) or model["name"]
-            )
-            for label, model in MODELS.items()
-        },
+        model_sources={label: model_source(model) for label, model in MODELS.items()},
         models_folder=Path("resources/models"),
         bytes_needed=preflight.bytes_needed(
-            sum(
-                map(preflight.unpacked_bytes, planning.snapshot_files(SNAPSHOT, FORMAT))
-            ),
+            sum(map(preflight.unpacked_bytes, snapshot_files)),
             papers,
             [model["dimensions"] for model in MODELS.values()],
         ),

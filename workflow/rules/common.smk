@@ -102,10 +102,13 @@ def encoder_settings(wildcards):
     return planning.encoder_settings(MODELS[wildcards.model]).to_json()
 
 
-def checkpoint_source(wildcards):
+def model_source(model):
     """The path of a local checkpoint, else its Hugging Face id."""
-    name = MODELS[wildcards.model]["name"]
-    return str(find_input(name, INPUT_FOLDERS, Path.is_dir) or name)
+    return str(find_input(model["name"], INPUT_FOLDERS, Path.is_dir) or model["name"])
+
+
+def checkpoint_source(wildcards):
+    return model_source(MODELS[wildcards.model])
 
 
 def revision_option(wildcards):

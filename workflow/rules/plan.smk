@@ -24,7 +24,7 @@ rule plan:
         encoders=[
             planning.encoder_settings(model).to_json() for model in MODELS.values()
         ],
-        shards=[f"results/{CORPUS}/{model}/shards" for model in MODELS],
+        shards=[f"{RESULTS}/{model}/shards" for model in MODELS],
     message:
         "Estimating what the run will cost"
     shell:

@@ -8,9 +8,9 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from .errors import InputError
-from .signals import end_at_once
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     logging.captureWarnings(capture=True)
-    signal.signal(signal.SIGTERM, end_at_once)
+    signal.signal(signal.SIGTERM, _end_at_once)
     if job := os.environ.get("SLURM_JOB_ID"):
         node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
@@ -43,3 +43,8 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     except Exception:
         log.exception("This is unexpected. Please report it with this log.")
         sys.exit(1)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """End as any error does, so that partial files are removed: SLURM preempts, or the time is over."""
+    sys.exit(128 + number)

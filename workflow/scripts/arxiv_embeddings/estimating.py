@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import transformers
 
-from .errors import InputError
+from . import tokenizing
 from .planning import shard_ranges
 from .progress import scaled
 from .rates import Rate
@@ -81,14 +80,8 @@ def count_tokens(folder: Path, texts: Sequence[str], settings: EncoderSettings) 
     Raises:
         InputError: the tokenizer cannot be loaded.
     """
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # as in the encoder: whatever a damaged file leads to
-        raise InputError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
-    ids = tokenizer([settings.prompt + text for text in texts], verbose=False)["input_ids"]
-    return Lengths(np.array([len(row) for row in ids]), settings.max_length)
+    tokens = tokenizing.count_tokens(tokenizing.load_tokenizer(folder), texts, settings.prompt)
+    return Lengths(tokens, settings.max_length)
 
 
 def cost(rate: Rate, mean_tokens: float, papers: int, shard_size: int) -> Cost:

@@ -2,7 +2,6 @@
 
 import datetime
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 from .plans import Plan, rivals
 from .progress import duration
+from .slurm import NoAnswerError, output_of
 
 SECONDS_FOR_A_COMMAND = 10.0
 
@@ -82,16 +82,8 @@ class Attempt:
 def command_output(command: Sequence[str]) -> str | None:
     """Return what ``command`` prints; None where it is absent, fails, or takes too long."""
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS_FOR_A_COMMAND,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+        return output_of(command, SECONDS_FOR_A_COMMAND)
+    except NoAnswerError:
         return None
 
 

@@ -6,8 +6,9 @@ import math
 import os
 import pwd
 import re
-import subprocess
 from dataclasses import dataclass
+
+from .slurm import NoAnswerError, output_of
 
 log = logging.getLogger(__name__)
 
@@ -106,27 +107,10 @@ def accounts() -> list[str] | None:
 def _answer(command: list[str], what: str) -> str | None:
     """Return the output of a command of SLURM; None, and a line in the log, if there is none."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ANSWER_WITHIN,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = (
-            f"did not answer within {ANSWER_WITHIN} s"
-            if isinstance(error, subprocess.TimeoutExpired)
-            else f"could not be started ({error.strerror})"
-        )
-    else:
-        if done.returncode == 0:
-            return done.stdout
-        reason = f"failed ({' '.join(done.stderr.split()) or f'exit code {done.returncode}'})"
-    log.info("%s %s, so %s could not be checked.", command[0], reason, what)
-    return None
+        return output_of(command, ANSWER_WITHIN)
+    except NoAnswerError as error:
+        log.info("%s %s, so %s could not be checked.", command[0], error, what)
+        return None
 
 
 def parse_partitions(text: str) -> list[NodeGroup]:

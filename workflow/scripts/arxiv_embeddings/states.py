@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class ModelState:
     running: list[OpenShard]
     waiting: list[OpenShard]
     merged: bool
-    run_rate: float | None = field(default=None)
-    recent_rate: float | None = field(default=None)
+    run_rate: float | None = None
+    recent_rate: float | None = None
 
     @property
     def papers_done(self) -> int:

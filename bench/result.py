@@ -1,0 +1,38 @@
+"""What every benchmark records of how it was run, and where its table goes."""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from arxiv_embeddings.devices import describe
+from arxiv_embeddings.files import write_json
+from arxiv_embeddings.provenance import commit
+from arxiv_embeddings.versions import versions
+
+
+def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> dict[str, Any]:
+    """Return inputs, machine, versions and command line of a run with ``options`` on ``papers`` papers."""
+    return {
+        "papers": papers,
+        "papers_file": options.papers.name,
+        "max_length": options.max_length,
+        "model": options.model.name,
+        "rounds": options.rounds,
+        "processor": describe(torch.device("cpu")),
+        "versions": versions(*packages),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(Path(__file__).parent),
+        "command": " ".join(["python", *sys.argv]),
+    }
+
+
+def save(table: Path, text: str, result: dict[str, Any]) -> None:
+    """Print ``text``, and write it to ``table`` with the ending ``.md`` and ``result`` with ``.json``."""
+    print(f"\n{text}")
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.with_suffix(".md").write_text(f"{text}\n")
+    write_json(table.with_suffix(".json"), result)
