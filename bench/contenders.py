@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.encoder import Encoder, resolve_for
 from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.tokenizing import Tokenizer
 from sentence_transformers import SentenceTransformer
 
 Encode = Callable[[list[str]], np.ndarray]
@@ -27,11 +28,12 @@ class Contender:
 
 def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Contender:
     """Return this project's encoder, with the pooling that the checkpoint declares."""
-    settings = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
-    encoder = Encoder(folder, settings, device)
-    own = encoder.settings.dtype
+    asked = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
+    settings = resolve_for(device, asked, folder)
+    encoder, tokenizer = Encoder(folder, settings, device), Tokenizer(folder, settings)
+    own = settings.dtype
     name = f"ours, auto ({own})" if dtype == "auto" else f"ours, {own}"
-    return Contender(name, own, lambda texts: encoder.encode(encoder.tokenize(texts)))
+    return Contender(name, own, lambda texts: encoder.encode(tokenizer.tokenize(texts)))
 
 
 def sentence_transformers(

@@ -9,10 +9,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import torch
-from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.encoder import Encoder, resolve_for
 from arxiv_embeddings.matrices import MatrixWriter
 from arxiv_embeddings.papers import read_papers
 from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.tokenizing import Tokenizer
 
 
 def main(
@@ -29,12 +30,15 @@ def main(
 
     torch.set_num_threads(threads)
     done("start")
-    encoder = Encoder(model, EncoderSettings.from_json(settings), torch.device("cpu"))
+    device = torch.device("cpu")
+    resolved = resolve_for(device, EncoderSettings.from_json(settings), model)
+    tokenizer = Tokenizer(model, resolved)
+    encoder = Encoder(model, resolved, device)
     done("load")
     [table] = read_papers(papers, 0, count, count)
     texts = table["topic"].to_pylist()
     done("read")
-    ids = encoder.tokenize(texts)
+    ids = tokenizer.tokenize(texts)
     done("tokenize")
     vectors = encoder.encode(ids)
     done("forward")

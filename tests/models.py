@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,29 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from arxiv_embeddings.encoder import Encoder, resolve_for
+from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.tokenizing import Tokenizer
+
+
+class TextEncoder(Encoder):
+    """An encoder for settings as asked, with the tokenizer that belongs to it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: EncoderSettings,
+        device: torch.device,
+        tokens_per_batch: int | None = None,
+    ) -> None:
+        resolved = resolve_for(device, settings, folder)
+        self.tokenizer = Tokenizer(folder, resolved)
+        super().__init__(folder, resolved, device, tokens_per_batch)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text."""
+        return self.tokenizer.tokenize(texts)
+
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 

@@ -7,6 +7,8 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import (
     TINY,
+    TextEncoder,
     copy_files,
     cosines,
     make_bert,
@@ -82,25 +85,25 @@ def texts(made_snapshot: Path) -> list[str]:
     return topics(made_snapshot, 24)
 
 
-def load(folder: Path, tokens_per_batch: int | None = None, **settings: Any) -> Encoder:
+def load(folder: Path, tokens_per_batch: int | None = None, **settings: Any) -> TextEncoder:
     """Return an encoder on the CPU, in float32 unless said otherwise."""
-    return Encoder(
+    return TextEncoder(
         folder, EncoderSettings(**{"dtype": "float32", **settings}), CPU, tokens_per_batch
     )
 
 
-def with_budget(encoder: Encoder, tokens_per_batch: int) -> Encoder:
+def with_budget(encoder: TextEncoder, tokens_per_batch: int) -> TextEncoder:
     """Return the same encoder, its model shared, with another budget."""
     other = copy.copy(encoder)
     other._tokens_per_batch = tokens_per_batch
     return other
 
 
-def encode(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+def encode(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     return encoder.encode(encoder.tokenize(texts))
 
 
-def one_by_one(encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+def one_by_one(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate([encode(encoder, [text]) for text in texts])
 
 
@@ -438,6 +441,28 @@ def test_a_copy_on_another_device_has_the_same_vectors(bert: Path, texts: list[s
     np.testing.assert_array_equal(encode(other, texts), encode(encoder, texts))
 
 
+def test_the_threads_of_a_cpu_compute_batches_of_their_own_to_the_same_bytes(
+    bert: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+
+    def forward(encoder: Encoder, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        seen.add((threading.current_thread(), torch.get_num_threads()))
+        time.sleep(0.01)  # so that no thread takes all
+        return plain(encoder, ids)
+
+    plain = Encoder._forward
+    monkeypatch.setattr(Encoder, "_forward", forward)
+    wanted = encode(load(bert, 500), texts)
+    assert len(seen) == 1
+    seen.clear()
+    torch.set_num_threads(3)
+    np.testing.assert_array_equal(encode(load(bert, 500), texts), wanted)
+    assert len(seen) == 3
+    assert {threads for _, threads in seen} == {1}
+    assert torch.get_num_threads() == 3  # the caller's own are as they were
+
+
 def test_the_default_prompt_of_a_checkpoint_is_as_in_sentence_transformers(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
@@ -600,7 +625,7 @@ def test_dimensions_are_cut_and_then_normalised(
 
 def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "cpu_flags", lambda: {"avx512_bf16"})
-    encoder = Encoder(bert, EncoderSettings(), CPU)
+    encoder = TextEncoder(bert, EncoderSettings(), CPU)
     wanted = EncoderSettings(pooling="mean", normalize=True, dtype="bfloat16", prompt="")
     assert encoder.settings == wanted
     assert encoder.dimensions == 64

@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,13 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from arxiv_embeddings import shards
 from arxiv_embeddings.checkpoints import fetch_model
 from arxiv_embeddings.encoder import Encoder
 from arxiv_embeddings.errors import InputError
 from arxiv_embeddings.settings import ENGINE_VERSION, EncoderSettings
 from arxiv_embeddings.shards import embed_shard
 from arxiv_embeddings.texts import read_texts
-from models import cosines, make_bert, topics
+from models import TextEncoder, cosines, make_bert, topics
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 SETTINGS = EncoderSettings(pooling="auto", max_length=64, normalize=False, dtype="float32")
 PAPERS = 40
 CHUNK = 8
-OWN_CHUNK = shards.PAPERS_PER_CHUNK["cpu"]
+OWN_CHUNK = command.PAPERS_PER_CHUNK["cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -56,18 +56,13 @@ def bert(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(bert: Path) -> Encoder:
-    return Encoder(bert, SETTINGS, CPU)
+def loaded(bert: Path) -> TextEncoder:
+    return TextEncoder(bert, SETTINGS, CPU)
 
 
 @pytest.fixture(scope="module")
 def texts(made_snapshot: Path) -> list[str]:
     return [*topics(made_snapshot, PAPERS - 2), "", "é $\\alpha$ 🪐"]
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(shards.PAPERS_PER_CHUNK, "cpu", CHUNK)
 
 
 def draw(path: Path, texts: list[str]) -> Path:
@@ -81,10 +76,24 @@ def paper_id(row: int) -> str:
     return f"0704.{row:04d}"
 
 
+def embed(
+    drawn: Path,
+    start: int,
+    stop: int,
+    encoders: Sequence[TextEncoder],
+    model: Path,
+    vectors: Path,
+) -> dict[str, Any]:
+    """Embed a shard in small chunks on the devices of the encoders."""
+    return embed_shard(
+        drawn, start, stop, CHUNK, model, encoders[0].tokenizer, lambda: encoders, vectors
+    )
+
+
 class Job:
     """A job for the first ``PAPERS`` drawn papers, which counts the chunks it encodes."""
 
-    def __init__(self, folder: Path, model: Path, encoder: Encoder, texts: list[str]) -> None:
+    def __init__(self, folder: Path, model: Path, encoder: TextEncoder, texts: list[str]) -> None:
         folder.mkdir(exist_ok=True)
         self.drawn = draw(folder / "drawn.parquet", texts)
         self.model = model
@@ -106,7 +115,7 @@ class Job:
         plain = self.encoder.encode
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.encoder, "encode", encode)
-            return embed_shard(self.drawn, 0, PAPERS, [self.encoder], self.model, self.vectors)
+            return embed(self.drawn, 0, PAPERS, [self.encoder], self.model, self.vectors)
 
     def die(self, at: int) -> None:
         """Run until so many chunks are finished, which is all that is left behind."""
@@ -117,12 +126,12 @@ class Job:
 
 
 @pytest.fixture
-def job(tmp_path: Path, bert: Path, loaded: Encoder, texts: list[str]) -> Job:
+def job(tmp_path: Path, bert: Path, loaded: TextEncoder, texts: list[str]) -> Job:
     return Job(tmp_path, bert, loaded, texts)
 
 
 @pytest.fixture(scope="module")
-def wanted(loaded: Encoder, texts: list[str]) -> np.ndarray:
+def wanted(loaded: TextEncoder, texts: list[str]) -> np.ndarray:
     return np.concatenate([loaded.encode(loaded.tokenize([text])) for text in texts])
 
 
@@ -214,7 +223,7 @@ def test_vectors_do_not_depend_on_the_bounds_of_the_shards(
     parts = []
     for start in range(0, PAPERS, size):
         stop = min(start + size, PAPERS)
-        embed_shard(job.drawn, start, stop, [job.encoder], job.model, job.vectors)
+        embed(job.drawn, start, stop, [job.encoder], job.model, job.vectors)
         parts.append(np.load(job.vectors))
         assert len(parts[-1]) == stop - start
     assert cosines(np.concatenate(parts), wanted).min() >= 0.99999
@@ -224,7 +233,7 @@ def test_more_papers_than_there_are(job: Job) -> None:
     with pytest.raises(
         InputError, match=rf"has {PAPERS} papers, but .* to {PAPERS + 1} are wanted"
     ):
-        embed_shard(job.drawn, 30, PAPERS + 1, [job.encoder], job.model, job.vectors)
+        embed(job.drawn, 30, PAPERS + 1, [job.encoder], job.model, job.vectors)
     assert not job.vectors.exists()
 
 
@@ -232,7 +241,7 @@ def test_more_papers_than_there_are(job: Job) -> None:
 
 
 def test_several_devices_give_the_same_bytes_as_one(
-    bert: Path, loaded: Encoder, texts: list[str], tmp_path: Path
+    bert: Path, loaded: TextEncoder, texts: list[str], tmp_path: Path
 ) -> None:
     drawn = draw(tmp_path / "drawn.parquet", texts)
     copies = [loaded, loaded.copy_on(CPU), loaded.copy_on(CPU)]
@@ -249,14 +258,14 @@ def test_several_devices_give_the_same_bytes_as_one(
         patch.setattr(Encoder, "encode", encode)
         for count in (1, 2, 3):
             vectors = tmp_path / f"{count}.npy"
-            manifest = embed_shard(drawn, 0, PAPERS, copies[:count], bert, vectors)
+            manifest = embed(drawn, 0, PAPERS, copies[:count], bert, vectors)
             sums.append(manifest["vectors_sha256"])
     assert len(used) == 3
     assert len(set(sums)) == 1
 
 
 def test_an_error_on_one_device_ends_the_shard(
-    bert: Path, loaded: Encoder, texts: list[str], tmp_path: Path
+    bert: Path, loaded: TextEncoder, texts: list[str], tmp_path: Path
 ) -> None:
     drawn, broken = draw(tmp_path / "drawn.parquet", texts), loaded.copy_on(CPU)
 
@@ -265,8 +274,42 @@ def test_an_error_on_one_device_ends_the_shard(
 
     broken.encode = encode  # type: ignore[method-assign, assignment]
     with pytest.raises(RuntimeError, match="device-side assert"):
-        embed_shard(drawn, 0, PAPERS, [loaded, broken], bert, tmp_path / "0.npy")
+        embed(drawn, 0, PAPERS, [loaded, broken], bert, tmp_path / "0.npy")
     assert not (tmp_path / "0.npy").exists()
+
+
+# Start
+
+
+def test_texts_are_tokenized_while_the_weights_load(
+    job: Job, wanted: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def tokenize(texts: Sequence[str]) -> list[list[int]]:
+        begun.set()
+        return plain(texts)
+
+    def load() -> list[TextEncoder]:
+        assert begun.wait(60)
+        return [job.encoder]
+
+    tokenizer = job.encoder.tokenizer
+    plain = tokenizer.tokenize
+    monkeypatch.setattr(tokenizer, "tokenize", tokenize)
+    embed_shard(job.drawn, 0, PAPERS, CHUNK, job.model, tokenizer, load, job.vectors)
+    assert cosines(np.load(job.vectors), wanted).min() >= 0.99999
+
+
+def test_weights_that_do_not_load_end_the_shard(job: Job) -> None:
+    def load() -> list[TextEncoder]:
+        raise InputError("not whole")
+
+    with pytest.raises(InputError, match="not whole"):
+        embed_shard(
+            job.drawn, 0, PAPERS, CHUNK, job.model, job.encoder.tokenizer, load, job.vectors
+        )
+    assert not list(job.vectors.parent.glob("**/*.npy"))
 
 
 # JSON lines, and a machine with little more than torch and transformers
@@ -360,7 +403,7 @@ def test_a_killed_job_redoes_only_what_was_not_finished(job: Job, wanted: np.nda
 
 
 def test_a_resume_changes_nothing_else_in_the_manifest(
-    bert: Path, loaded: Encoder, texts: list[str], tmp_path: Path
+    bert: Path, loaded: TextEncoder, texts: list[str], tmp_path: Path
 ) -> None:
     undisturbed = Job(tmp_path / "undisturbed", bert, loaded, texts).run()
     job = Job(tmp_path / "killed", bert, loaded, texts)
@@ -404,7 +447,7 @@ def test_sigkill_in_the_middle(
     assert 0 < resumed < len(many)
     assert resumed % OWN_CHUNK == 0
     assert f"Took {resumed} papers from an earlier run of this job." in done.stdout
-    undisturbed = Encoder(bert, SETTINGS, CPU)
+    undisturbed = TextEncoder(bert, SETTINGS, CPU)
     wanted = undisturbed.encode(undisturbed.tokenize(many))
     assert cosines(np.load(vectors), wanted).min() >= 0.99999
     assert not list(vectors.parent.glob("*.chunks"))
@@ -491,7 +534,7 @@ def test_papers_in_another_order_are_embedded_anew(job: Job, texts: list[str]) -
 )
 def test_other_settings_embed_anew(job: Job, bert: Path, change: dict[str, Any]) -> None:
     job.die(at=3)
-    job.encoder = Encoder(bert, EncoderSettings(**SETTINGS.to_dict() | change), CPU)
+    job.encoder = TextEncoder(bert, EncoderSettings(**SETTINGS.to_dict() | change), CPU)
     assert job.run()["papers_resumed"] == 0
     vectors = job.encoder.encode(job.encoder.tokenize([""]))
     assert np.load(job.vectors).shape == (PAPERS, vectors.shape[1])
@@ -504,7 +547,7 @@ def test_another_checkpoint_embeds_anew(job: Job, minilm: Path, tmp_path: Path) 
     weights["embeddings.LayerNorm.bias"] += 1
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
     fetch_model(str(made), None, tmp_path / "fetched")
-    job.model, job.encoder = tmp_path / "fetched", Encoder(tmp_path / "fetched", SETTINGS, CPU)
+    job.model, job.encoder = tmp_path / "fetched", TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     assert job.run()["papers_resumed"] == 0
 
 
@@ -513,7 +556,7 @@ def test_another_speed_setting_resumes(
     job: Job, bert: Path, wanted: np.ndarray, speed: int
 ) -> None:
     job.die(at=3)
-    job.encoder = Encoder(bert, SETTINGS, CPU, tokens_per_batch=speed)
+    job.encoder = TextEncoder(bert, SETTINGS, CPU, tokens_per_batch=speed)
     assert job.run()["papers_resumed"] == 3 * CHUNK
     assert cosines(np.load(job.vectors), wanted).min() >= 0.99999
 
@@ -572,7 +615,7 @@ def test_vectors_that_are_not_finite_fail_with_the_papers(
     with pytest.raises(
         InputError, match=f"vectors of 2 papers.*: {paper_id(3)}, {paper_id(6)}\\. "
     ):
-        embed_shard(job.drawn, 0, PAPERS, [job.encoder], job.model, job.vectors)
+        embed(job.drawn, 0, PAPERS, [job.encoder], job.model, job.vectors)
     assert not list(job.vectors.parent.glob("**/*.npy"))
 
 
@@ -585,7 +628,7 @@ def test_a_damaged_weight_names_the_papers_that_meet_it(
     weights["embeddings.word_embeddings.weight"][token] = torch.nan
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
     fetch_model(str(made), None, tmp_path / "fetched")
-    job.model, job.encoder = tmp_path / "fetched", Encoder(tmp_path / "fetched", SETTINGS, CPU)
+    job.model, job.encoder = tmp_path / "fetched", TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     draw(job.drawn, [*texts[:20], "A zebra. " + texts[20], *texts[21:]])
     with pytest.raises(InputError, match=f"vectors of 1 papers .* numbers: {paper_id(20)}\\. "):
         job.run()

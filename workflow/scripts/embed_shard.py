@@ -9,13 +9,18 @@ import torch
 from arxiv_embeddings.chunks import forget_chunks
 from arxiv_embeddings.command import run
 from arxiv_embeddings.devices import choose_devices, describe
-from arxiv_embeddings.encoder import Encoder
+from arxiv_embeddings.encoder import Encoder, resolve_for
 from arxiv_embeddings.files import write_json
 from arxiv_embeddings.settings import EncoderSettings
 from arxiv_embeddings.shards import embed_shard
+from arxiv_embeddings.tokenizing import Tokenizer
 from arxiv_embeddings.versions import versions
 
 log = logging.getLogger(__name__)
+
+# What a killed job has to do again, at most, for each device. Batches are filled out of one chunk: a GPU's
+# are large, and out of 256 papers a third of them would be padding.
+PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -24,23 +29,29 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.threads
     )  # for the tokenizer, which else takes all cores
     device, *more = choose_devices(arguments.device, arguments.gpus)
-    encoder = Encoder(arguments.model, arguments.encoder, device, arguments.tokens_per_batch)
-    encoders = [encoder, *(encoder.copy_on(other) for other in more)]
-    about = {**describe(device), "count": len(encoders)}
+    about = {**describe(device), "count": 1 + len(more)}
     packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
-    log.info(
-        "Encoding on %s with %s: %s; attention: %s.",
-        about,
-        packages,
-        encoder.settings.to_json(),
-        encoder.attention,
-    )
+    settings = resolve_for(device, arguments.encoder, arguments.model)
+
+    def load_encoders() -> list[Encoder]:
+        encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)
+        log.info(
+            "Encoding on %s with %s: %s; attention: %s.",
+            about,
+            packages,
+            settings.to_json(),
+            encoder.attention,
+        )
+        return [encoder, *(encoder.copy_on(other) for other in more)]
+
     content = embed_shard(
         arguments.papers,
         arguments.start,
         arguments.stop,
-        encoders,
+        PAPERS_PER_CHUNK[device.type],
         arguments.model,
+        Tokenizer(arguments.model, settings),
+        load_encoders,
         arguments.vectors,
     )
     write_json(arguments.manifest, {**content, "device": about, "versions": packages})

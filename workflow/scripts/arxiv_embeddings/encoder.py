@@ -4,7 +4,8 @@ import contextlib
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,6 @@ from .devices import choose_dtype
 from .errors import InputError
 from .pooling import finish, pool
 from .settings import EncoderSettings
-from .tokenizing import Tokenizer
 from .weights import is_causal, load_model
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,22 @@ log = logging.getLogger(__name__)
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 32_768}  # where the caller leaves it to us
 
 
+def resolve_for(device: torch.device, settings: EncoderSettings, folder: Path) -> EncoderSettings:
+    """Return ``settings`` with all that is ``auto`` as the device and the checkpoint in ``folder`` have it.
+
+    Raises:
+        InputError: as resolve and choose_dtype.
+    """
+    dtype = choose_dtype(settings.dtype, device, declared_dtype(folder))
+    return dataclasses.replace(resolve(settings, folder), dtype=str(dtype).removeprefix("torch."))
+
+
 class Encoder:
     """A checkpoint that turns texts into vectors.
 
     Attributes:
-        settings: the encoder settings as resolved: nothing in them is ``auto``.
         dimensions: components of a vector.
         attention: how padding is kept out of attention, for the log and the manifest.
-        tokenize: see Tokenizer.tokenize.
     """
 
     def __init__(
@@ -42,24 +50,27 @@ class Encoder:
         device: torch.device,
         tokens_per_batch: int | None = None,
     ) -> None:
-        """Load the checkpoint in ``folder``.
+        """Load the checkpoint in ``folder``; ``settings`` are resolved.
 
         Raises:
             InputError: the checkpoint cannot be loaded, or cannot do what the settings ask.
         """
         self.device = device
-        self._dtype = choose_dtype(settings.dtype, device, declared_dtype(folder))
+        self.settings = settings
+        self._dtype = getattr(torch, settings.dtype)
+        self._lower = device.type == "cpu" and self._dtype != torch.float32
+        self._threads = torch.get_num_threads()
         self._tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[device.type]
-        self.settings = dataclasses.replace(
-            resolve(settings, folder), dtype=str(self._dtype).removeprefix("torch.")
-        )
-        self.tokenize = Tokenizer(folder, self.settings).tokenize
-        # On a GPU the weights themselves are kept in the dtype. A CPU keeps them in float32 and only
-        # multiplies in bfloat16: as fast there, and closer to float32.
+        # On a GPU all is computed in the dtype. A CPU only multiplies in it: as fast there, and closer
+        # to float32.
         self._model = load_model(folder, self._dtype if device.type == "cuda" else torch.float32)
         self._check_sizes()
         self._model.to(device)
         self._causal = is_causal(self._model)
+        if self._lower:
+            for module in self._model.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.to(self._dtype)
         self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
         self.dimensions = settings.dimensions or self._model.config.hidden_size
 
@@ -80,49 +91,63 @@ class Encoder:
         Raises:
             InputError: the memory does not suffice for one text alone.
         """
-        lengths = [len(row) for row in ids]
-        done: list[np.ndarray] = []  # positions in ids, batch by batch,
-        outputs: list[torch.Tensor] = []  # and their vectors, still on the device: see below
-        # The batches of one call share autocast's copies of the weights.
-        with torch.inference_mode(), self._autocast(), self._current():
-            todo = plan_batches(lengths, self._tokens_per_batch)
-            while todo:
-                batch = todo.pop(0)
-                out_of_memory = False
-                try:
-                    outputs.append(self._forward([ids[i] for i in batch]))
-                except torch.OutOfMemoryError:
-                    out_of_memory = True
-                if out_of_memory:  # not in the handler: the error holds the batch's tensors
-                    self._halve_budget(rows=len(batch), longest=lengths[batch[0]])
-                    left = np.concatenate([batch, *todo])
-                    plan = plan_batches([lengths[i] for i in left], self._tokens_per_batch)
-                    todo = [left[rows] for rows in plan]
-                    continue
-                done.append(batch)
+        batches = plan_batches([len(row) for row in ids], self._tokens_per_batch)
+        outputs = []  # still on the device: fetched once at the end, so that a GPU need not wait
+        with self._mapping() as each:
+            vectors_of = each(self._encode_batch, ([ids[i] for i in batch] for batch in batches))
+            for batch, output in zip(batches, vectors_of, strict=True):
+                outputs.append(output)
                 if report is not None:
-                    report(len(batch), sum(lengths[i] for i in batch))
+                    report(len(batch), sum(len(ids[i]) for i in batch))
         vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
-        if done:  # fetched once at the end, so that a GPU need not wait between two batches
-            vectors[np.concatenate(done)] = torch.cat(outputs).cpu().numpy()
+        if batches:
+            vectors[np.concatenate(batches)] = torch.cat(outputs).cpu().numpy()
         return vectors
+
+    @contextlib.contextmanager
+    def _mapping(self) -> Iterator[Callable[..., Iterable[torch.Tensor]]]:
+        """Yield what ``map`` is for the batches of a device.
+
+        A CPU computes as many at a time as it has threads, each on one: threads that share a product of
+        matrices wait for one another, and between the products most of the work is done on one.
+        A GPU is given one after another.
+        """
+        if self.device.type == "cuda":
+            yield map
+            return
+        with ThreadPoolExecutor(self._threads, "batch", torch.set_num_threads, (1,)) as pool:
+            yield pool.map
+
+    def _encode_batch(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the vectors (rows, dimensions) of a batch, in parts if memory does not suffice for all."""
+        lengths = [len(row) for row in ids]
+        parts = plan_batches(lengths, self._tokens_per_batch)
+        if len(parts) > 1:  # planned before memory ran out; parts of sorted rows keep their order
+            return torch.cat([self._encode_batch([ids[i] for i in part]) for part in parts])
+        try:
+            return self._forward(ids)
+        except torch.OutOfMemoryError:
+            pass  # dealt with outside the handler, as the error holds the batch's tensors
+        self._halve_budget(rows=len(ids), longest=max(lengths))
+        return self._encode_batch(ids)
 
     def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Return the vectors (rows, dimensions), float32, of one batch."""
-        lengths = torch.tensor([len(row) for row in ids])
-        longest = int(lengths.max())
-        tokens = torch.zeros(len(ids), longest, dtype=torch.long)
-        for row, own in zip(tokens, ids, strict=True):
-            row[: len(own)] = torch.as_tensor(own)
-        tokens, lengths = self._send(tokens), self._send(lengths)
-        # Without a mask attention may take its fastest kernel. Padding on the right is out of reach
-        # for the real tokens of a causal model; elsewhere rows of different length need the mask.
-        mask = None
-        if not self._causal and any(len(own) != longest for own in ids):
-            mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()
-        hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        vectors = pool(hidden, lengths, str(self.settings.pooling))
-        return finish(vectors, self.settings.dimensions, bool(self.settings.normalize))
+        with torch.inference_mode(), self._autocast(), self._current():
+            lengths = torch.tensor([len(row) for row in ids])
+            longest = int(lengths.max())
+            tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+            for row, own in zip(tokens, ids, strict=True):
+                row[: len(own)] = torch.as_tensor(own)
+            tokens, lengths = self._send(tokens), self._send(lengths)
+            # Without a mask attention may take its fastest kernel. Padding on the right is out of reach
+            # for the real tokens of a causal model; elsewhere rows of different length need the mask.
+            mask = None
+            if not self._causal and any(len(own) != longest for own in ids):
+                mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()
+            hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+            vectors = pool(hidden, lengths, str(self.settings.pooling))
+            return finish(vectors, self.settings.dimensions, bool(self.settings.normalize))
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return ``tensor`` on the device. Out of pinned memory the CPU does not wait for a GPU."""
@@ -131,8 +156,7 @@ class Encoder:
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _autocast(self) -> torch.autocast:
-        lower = self.device.type == "cpu" and self._dtype != torch.float32
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower)
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._lower)
 
     def _current(self) -> contextlib.AbstractContextManager[None]:
         """Make a GPU the current one of this thread, as kernels written in Triton ask for."""

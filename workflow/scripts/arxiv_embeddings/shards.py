@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from . import checkpoints
+from .ahead import ahead
 from .chunks import Chunk, chunk_folder, find, keep, read_chunks
 from .encoder import Encoder
 from .errors import InputError
 from .files import TextsHash, written_beside
 from .matrices import MatrixWriter
 from .progress import Progress
+from .tokenizing import Tokenizer
 
 log = logging.getLogger(__name__)
 
-# What a killed job has to do again, at most, for each device. Batches are filled out of one chunk: a GPU's
-# are large, and out of 256 papers a third of them would be padding.
-PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
+Tokens = Sequence[Sequence[int]]  # the token ids of each text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +42,10 @@ def embed_shard(
     papers_path: Path,
     start: int,
     stop: int,
-    encoders: Sequence[Encoder],
+    papers_per_chunk: int,
     model_folder: Path,
+    tokenizer: Tokenizer,
+    load_encoders: Callable[[], Sequence[Encoder]],
     vectors_path: Path,
 ) -> dict[str, Any]:
     """Write the vectors of the drawn papers ``start`` to ``stop - 1``; return what the manifest says.
@@ -56,43 +58,47 @@ def embed_shard(
         papers_path: the drawn papers (see read_texts).
         start: row of the first paper.
         stop: row behind the last paper.
-        encoders: the same encoder on each device of the job, made of the checkpoint in ``model_folder``.
+        papers_per_chunk: what a killed job has to do again, at most, for each device.
         model_folder: a checkpoint that ``fetch_model`` brought.
+        tokenizer: of that checkpoint, with the encoder settings as resolved.
+        load_encoders: loads the same encoder on each device of the job, with the same settings. The
+            first texts are tokenized meanwhile.
         vectors_path: the ``.npy`` file to write.
 
     Raises:
         InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
     """
-    encoder = encoders[0]
     made_by = {
         "checkpoint": checkpoints.read_manifest(model_folder),
-        "encoder": encoder.settings.to_dict(),
+        "encoder": tokenizer.settings.to_dict(),
     }
-    size = PAPERS_PER_CHUNK[encoder.device.type]
-    chunks = read_chunks(papers_path, start, stop, size, made_by)
+    chunks = read_chunks(papers_path, start, stop, papers_per_chunk, made_by)
+    tokenized = ((chunk, tokenizer.tokenize(chunk.texts)) for chunk in chunks)
     ids_hash, texts_hash = TextsHash(), TextsHash()
     tokens = at_max_length = resumed = 0
     papers = stop - start
-    with (
-        Progress(papers, "papers") as progress,
-        written_beside(vectors_path) as partial,
-        MatrixWriter(partial, papers, encoder.dimensions) as matrix,
-    ):
-        reporting = threading.Lock()
+    with ahead(tokenized, depth=2) as todo, written_beside(vectors_path) as partial:
+        encoders = load_encoders()
+        dimensions = encoders[0].dimensions
+        with (
+            Progress(papers, "papers") as progress,
+            MatrixWriter(partial, papers, dimensions) as matrix,
+        ):
+            reporting = threading.Lock()
 
-        def report(papers_done: int, tokens_done: int) -> None:
-            with reporting:
-                progress.advance(papers_done, tokens=tokens_done)
+            def report(papers_done: int, tokens_done: int) -> None:
+                with reporting:
+                    progress.advance(papers_done, tokens=tokens_done)
 
-        ahead = _embed_ahead(chunks, encoders, chunk_folder(vectors_path), report)
-        with contextlib.closing(ahead):
-            for done in ahead:
-                matrix.append(done.vectors)
-                ids_hash.update(done.chunk.ids)
-                texts_hash.update(done.chunk.texts)
-                tokens += int(done.lengths.sum())
-                at_max_length += int((done.lengths == encoder.settings.max_length).sum())
-                resumed += len(done.lengths) * done.resumed
+            embedded = _embed_ahead(todo, encoders, chunk_folder(vectors_path), report)
+            with contextlib.closing(embedded):
+                for done in embedded:
+                    matrix.append(done.vectors)
+                    ids_hash.update(done.chunk.ids)
+                    texts_hash.update(done.chunk.texts)
+                    tokens += int(done.lengths.sum())
+                    at_max_length += int((done.lengths == tokenizer.settings.max_length).sum())
+                    resumed += len(done.lengths) * done.resumed
     if resumed:
         log.info("Took %d papers from an earlier run of this job.", resumed)
     log.info("Embedded %d papers: %s.", papers - resumed, progress.line())
@@ -101,12 +107,12 @@ def embed_shard(
         "start": start,
         "stop": stop,
         "papers": papers,
-        "dimensions": encoder.dimensions,
+        "dimensions": dimensions,
         "ids_sha256": ids_hash.hexdigest(),
         "texts_sha256": texts_hash.hexdigest(),
         "vectors_sha256": matrix.sha256,
         **made_by,
-        "attention": encoder.attention,
+        "attention": encoders[0].attention,
         "tokens": tokens,
         "papers_at_max_length": at_max_length,
         "papers_resumed": resumed,
@@ -117,7 +123,7 @@ def embed_shard(
 
 
 def _embed_ahead(
-    chunks: Iterator[Chunk],
+    todo: Iterator[tuple[Chunk, Tokens]],
     encoders: Sequence[Encoder],
     folder: Path,
     report: Callable[[int, int], None],
@@ -125,26 +131,25 @@ def _embed_ahead(
     """Yield the chunks in their order, while the devices work on the next ones.
 
     For each encoder there are two threads: one computes, while the other saves the vectors of the
-    chunk before and tokenizes the one behind. When the caller stops early (an error, SIGTERM), the chunks that
-    are being computed are finished and saved first.
+    chunk before. When the caller stops early (an error, SIGTERM), the chunks that are being computed are
+    finished and saved first.
     """
     free: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
     for encoder in encoders:
         free.put(encoder)
     stopping = threading.Event()
 
-    def embed(chunk: Chunk) -> Embedded:
-        ids = encoders[0].tokenize(chunk.texts)
-        lengths = np.array([len(row) for row in ids])
+    def embed(chunk: Chunk, tokens: Tokens) -> Embedded:
+        lengths = np.array([len(row) for row in tokens])
         vectors = find(folder, chunk)
         if vectors is not None:
-            report(len(ids), 0)
+            report(len(tokens), 0)
             return Embedded(chunk, vectors, lengths, resumed=True)
         encoder = free.get()
         try:
             if stopping.is_set():
                 raise CancelledError
-            vectors = encoder.encode(ids, report)
+            vectors = encoder.encode(tokens, report)
         finally:
             free.put(encoder)
         _check(vectors, chunk.ids)
@@ -155,8 +160,8 @@ def _embed_ahead(
     waiting: collections.deque[Future[Embedded]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for chunk in chunks:
-                waiting.append(pool.submit(embed, chunk))
+            for chunk, tokens in todo:
+                waiting.append(pool.submit(embed, chunk, tokens))
                 if len(waiting) > threads:  # so that few chunks are in memory
                     yield waiting.popleft().result()
             while waiting:

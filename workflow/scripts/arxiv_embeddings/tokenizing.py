@@ -1,7 +1,6 @@
 """From texts to token ids, cut to length, with the tokens the checkpoint was trained to see."""
 
 import logging
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Tokenizer:
-    """The tokenizer of a checkpoint, with the prompt and the length of the encoder settings.
-
-    Several threads may use it; they take turns.
-    """
+    """The tokenizer of a checkpoint, with the prompt and the length of the encoder settings."""
 
     def __init__(self, folder: Path, settings: EncoderSettings) -> None:
         """Load the tokenizer in ``folder``; ``settings`` are resolved.
@@ -27,9 +23,9 @@ class Tokenizer:
             InputError: it cannot be loaded, or takes fewer tokens than max_length, or the prompt leaves
                 no room for a text.
         """
+        self.settings = settings
         self._tokenizer = load_tokenizer(folder)
         self._prompt, self._max_length = settings.prompt, settings.max_length
-        self._turn = threading.Lock()  # two threads that set its truncation at once make it fail
         if settings.max_length > self._tokenizer.model_max_length:
             raise InputError(
                 f"max_length is {settings.max_length}, but the checkpoint takes "
@@ -46,14 +42,13 @@ class Tokenizer:
         Raises:
             InputError: a text has no tokens, or last-token pooling would not see the end token.
         """
-        with self._turn:
-            ids: list[list[int]] = self._tokenizer(
-                [self._prompt + text for text in texts],
-                truncation=True,
-                max_length=self._max_length,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-            )["input_ids"]
+        ids: list[list[int]] = self._tokenizer(
+            [self._prompt + text for text in texts],
+            truncation=True,
+            max_length=self._max_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"The text {text[:50]!r} has no tokens, so it has no vector.")
