@@ -31,7 +31,7 @@ def main(
     torch.set_num_threads(threads)
     done("start")
     device = torch.device("cpu")
-    resolved = resolve_for(device, EncoderSettings.from_json(settings), model)
+    resolved = resolve_for(EncoderSettings.from_json(settings), model, device)
     tokenizer = Tokenizer(model, resolved)
     encoder = Encoder(model, resolved, device)
     done("load")

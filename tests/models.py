@@ -27,7 +27,7 @@ class TextEncoder(Encoder):
         device: torch.device,
         tokens_per_batch: int | None = None,
     ) -> None:
-        resolved = resolve_for(device, settings, folder)
+        resolved = resolve_for(settings, folder, device)
         self.tokenizer = Tokenizer(folder, resolved)
         super().__init__(folder, resolved, device, tokens_per_batch)
 

@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
     device, *more = choose_devices(arguments.device, arguments.gpus)
     about = {**describe(device), "count": 1 + len(more)}
     packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
-    settings = resolve_for(device, arguments.encoder, arguments.model)
+    settings = resolve_for(arguments.encoder, arguments.model, device)
 
     def load_encoders() -> list[Encoder]:
         encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 32_768}  # where the caller leaves it to us
 
 
-def resolve_for(device: torch.device, settings: EncoderSettings, folder: Path) -> EncoderSettings:
-    """Return ``settings`` with all that is ``auto`` as the device and the checkpoint in ``folder`` have it.
+def resolve_for(settings: EncoderSettings, folder: Path, device: torch.device) -> EncoderSettings:
+    """Return ``settings`` with all that is ``auto`` as the checkpoint in ``folder`` and the device have it.
 
     Raises:
         InputError: as resolve and choose_dtype.
