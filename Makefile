@@ -39,7 +39,7 @@ bench: install $(VENV)/develop.done
 	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
 test: install $(VENV)/develop.done lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # On a real, throw-away SLURM cluster on this machine. Needs root, installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install
