@@ -16,6 +16,14 @@ from arxiv_embeddings.filtering import ROWS_PER_GROUP
 from arxiv_embeddings.settings import EncoderSettings
 
 EMBED_SHARD = Path(__file__).parents[1] / "workflow/scripts/embed_shard.py"
+# A small process between this one and the job: Linux keeps the peak of a process over execve (getrusage(2)), so a
+# job started from here would show the peak of this process, which holds several models.
+WATCH = """
+import pathlib, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+pathlib.Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +71,11 @@ def prepare(
     return inputs
 
 
+def watched(command: list[str], memory: Path) -> list[str]:
+    """Return a command that runs ``command`` and writes the KiB of its memory at its peak to ``memory``."""
+    return [sys.executable, "-c", WATCH, str(memory), *command]
+
+
 def start(
     inputs: Inputs, shard: str, start: int, stop: int, threads: int
 ) -> subprocess.Popen[bytes]:
@@ -77,7 +90,12 @@ def start(
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     with vectors.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        return subprocess.Popen(
+            watched(command, vectors.with_suffix(".memory")),
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
 
 
 def finish(inputs: Inputs, shard: str, job: subprocess.Popen[bytes], started: float) -> Finished:
@@ -86,15 +104,15 @@ def finish(inputs: Inputs, shard: str, job: subprocess.Popen[bytes], started: fl
     Raises:
         RuntimeError: the job failed; its messages are in the error.
     """
-    _, status, usage = os.wait4(job.pid, 0)
+    job.wait()
     seconds = time.perf_counter() - started
-    job.returncode = os.waitstatus_to_exitcode(status)
     vectors = inputs.vectors(shard)
     if job.returncode:
         raise RuntimeError(vectors.with_suffix(".log").read_text())
     vectors.unlink()
     manifest = json.loads(vectors.with_suffix(".json").read_text())
-    return Finished(seconds, usage.ru_maxrss * 1024, manifest)
+    kibibytes = int(vectors.with_suffix(".memory").read_text())
+    return Finished(seconds, kibibytes * 1024, manifest)
 
 
 def run(inputs: Inputs, papers: int, threads: int) -> Finished:

@@ -48,6 +48,19 @@ def test_encode_compares_all_contenders_on_the_same_texts(
     assert result["job"]["seconds"] > result["job"]["embedding_seconds"] > 0
 
 
+def test_the_memory_of_a_job_is_its_own_and_not_that_of_its_starter(tmp_path: Path) -> None:
+    start = f"""
+import pathlib, subprocess, sys
+sys.path[:0] = [{str(ROOT / "bench")!r}, {str(ROOT / "workflow/scripts")!r}]
+import job
+ballast = b"1" * 2**29
+takes_128_mib = [sys.executable, "-c", "ballast = b'1' * 2**27"]
+subprocess.run(job.watched(takes_128_mib, pathlib.Path(sys.argv[1])), check=True)
+"""
+    subprocess.run([sys.executable, "-c", start, str(tmp_path / "memory")], check=True)
+    assert 2**17 < int((tmp_path / "memory").read_text()) < 2**18  # KiB
+
+
 def test_scaling_tells_how_a_job_spends_its_time(
     minilm: Path, made_snapshot: Path, tmp_path: Path
 ) -> None:
