@@ -16,6 +16,8 @@ from arxiv_embeddings.encoder import Encoder, resolve_for
 from arxiv_embeddings.settings import EncoderSettings
 from arxiv_embeddings.tokenizing import Tokenizer
 
+TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+
 
 class TextEncoder(Encoder):
     """An encoder for settings as asked, with the tokenizer that belongs to it."""
@@ -34,9 +36,6 @@ class TextEncoder(Encoder):
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each text."""
         return self.tokenizer.tokenize(texts)
-
-
-TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 
 
 def qwen3_files() -> Path:

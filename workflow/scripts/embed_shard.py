@@ -25,9 +25,8 @@ PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    os.environ["RAYON_NUM_THREADS"] = str(
-        arguments.threads
-    )  # for the tokenizer, which else takes all cores
+    # For the tokenizer, which else takes all cores.
+    os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
     device, *more = choose_devices(arguments.device, arguments.gpus)
     about = {**describe(device), "count": 1 + len(more)}
     packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
