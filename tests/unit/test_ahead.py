@@ -45,6 +45,20 @@ def test_no_more_are_made_than_the_depth_in_advance() -> None:
     assert wait_until_quiet(made) == [0, 1, 2, 3]
 
 
+def test_nothing_more_is_begun_once_nobody_waits() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(20):
+            made.append(item)
+            time.sleep(0.2)
+            yield item
+
+    with ahead(items(), depth=10):
+        pass
+    assert len(wait_until_quiet(made)) <= 2
+
+
 def test_an_error_comes_in_the_place_of_its_item() -> None:
     def items() -> Iterator[int]:
         yield from (0, 1)

@@ -16,15 +16,15 @@ def ahead(items: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
     It begins at once. An error in making an item is raised where the item would have come.
     """
     end: Any = object()
-    with ThreadPoolExecutor(1, "ahead") as pool:
+    pool = ThreadPoolExecutor(1, "ahead")
 
-        def given() -> Iterator[T]:
-            while (item := waiting.popleft().result()) is not end:
-                waiting.append(pool.submit(next, items, end))
-                yield item
+    def given() -> Iterator[T]:
+        while (item := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(next, items, end))
+            yield item
 
+    try:
         waiting = collections.deque(pool.submit(next, items, end) for _ in range(depth))
-        try:
-            yield given()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield given()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -57,20 +57,20 @@ class Encoder:
         """
         self.device = device
         self.settings = settings
-        self._dtype = getattr(torch, settings.dtype)
-        self._lower = device.type == "cpu" and self._dtype != torch.float32
+        dtype = getattr(torch, settings.dtype)
+        self._lower = device.type == "cpu" and dtype != torch.float32
         self._threads = torch.get_num_threads()
         self._tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[device.type]
         # On a GPU all is computed in the dtype. A CPU only multiplies in it: as fast there, and closer
         # to float32.
-        self._model = load_model(folder, self._dtype if device.type == "cuda" else torch.float32)
+        self._model = load_model(folder, torch.float32 if device.type == "cpu" else dtype)
         self._check_sizes()
         self._model.to(device)
         self._causal = is_causal(self._model)
         if self._lower:
             for module in self._model.modules():
                 if isinstance(module, torch.nn.Linear):
-                    module.to(self._dtype)
+                    module.to(dtype)
         self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
         self.dimensions = settings.dimensions or self._model.config.hidden_size
 
