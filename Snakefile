@@ -9,7 +9,7 @@ configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/cluster.smk"
+include: "workflow/rules/slurm.smk"
 
 
 pathvars:
@@ -19,9 +19,9 @@ pathvars:
 
 
 include: "workflow/rules/corpus.smk"
-include: "workflow/rules/plan.smk"
-include: "workflow/rules/embed.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/estimate.smk"
+include: "workflow/rules/embedding.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -47,7 +47,7 @@ rule all:
 onstart:
     or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS, FORMAT)
     print(
-        planning.summary(config, SNAPSHOT, RESULTS.absolute(), uses_gpus()),
+        derived.summary(config, SNAPSHOT, RESULTS.absolute(), uses_gpus()),
         file=sys.stderr,
     )
     if workflow.non_local_exec:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from arxiv_embeddings.encoder import Encoder, resolve_for
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.tokenizing import Tokenizer
+from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
 from sentence_transformers import SentenceTransformer
 
 Encode = Callable[[list[str]], np.ndarray]

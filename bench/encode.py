@@ -21,12 +21,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import job
-from arxiv_embeddings.declared import resolve
-from arxiv_embeddings.devices import choose_device, describe
-from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.estimating import count_tokens
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.work import count_work
+from arxiv_embeddings.checkpoint.declared import resolve
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.devices import choose_device, describe
+from arxiv_embeddings.estimate.cost import count_tokens
+from arxiv_embeddings.estimate.flop import count_work
 from contenders import DEFAULT_BATCH, Contender, notebook, ours, sentence_transformers
 from hardware import Usage, matmul_rate, measured
 from result import about, save

@@ -21,9 +21,9 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.arxiv import ArxivReader, Filter
-from arxiv_embeddings.filtering import filter_papers
-from arxiv_embeddings.snapshot import Snapshot
+from arxiv_embeddings.corpus.arxiv import ArxivReader, Filter
+from arxiv_embeddings.corpus.filtering import filter_papers
+from arxiv_embeddings.corpus.streams import Snapshot
 
 PREFIXES = ("cs.", "physics.")
 

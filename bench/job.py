@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from arxiv_embeddings.checkpoints import fetch_model
-from arxiv_embeddings.filtering import ROWS_PER_GROUP
-from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.corpus.filtering import ROWS_PER_GROUP
 
 EMBED_SHARD = Path(__file__).parents[1] / "workflow/scripts/embed_shard.py"
 # A small process between this one and the job: Linux keeps the peak of a process over execve (getrusage(2)), so a

@@ -9,11 +9,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import torch
-from arxiv_embeddings.encoder import Encoder, resolve_for
-from arxiv_embeddings.matrices import MatrixWriter
-from arxiv_embeddings.papers import read_papers
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.tokenizing import Tokenizer
+from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
+from arxiv_embeddings.common.matrices import MatrixWriter
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.corpus.papers import read_papers
+from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
 
 
 def main(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from arxiv_embeddings.devices import describe
-from arxiv_embeddings.files import write_json
-from arxiv_embeddings.provenance import commit
-from arxiv_embeddings.versions import versions
+from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.files import write_json
+from arxiv_embeddings.common.versions import versions
+from arxiv_embeddings.embedding.devices import describe
 
 
 def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 import job
-from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.settings import EncoderSettings
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from result import about, save
 from texts import read_texts
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from arxiv_embeddings.progress import scaled
+from arxiv_embeddings.common.progress import scaled
 from contenders import DEFAULT_BATCH
 
 REFERENCE = "ours, float32"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings.arxiv import ArxivReader
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.corpus.arxiv import ArxivReader
 
 
 def read_texts(path: Path, count: int) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from data.make_snapshot import make_snapshot
+from support.data.make_snapshot import make_snapshot
 
 ROOT = Path(__file__).parents[1]
 

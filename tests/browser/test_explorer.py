@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data.make_evaluation import make_evaluation, make_papers
 from playwright.sync_api import Page, expect
+from support.data.make_evaluation import make_evaluation, make_papers
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from running import model, with_snapshot
+from support.running import model, with_snapshot
 
 MODELS = [model(), model("minilm-cls", pooling="cls")]
 PICTURES = [

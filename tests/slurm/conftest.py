@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from running import ROOT, Finished, Workflow, model, with_snapshot
 from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
+from support.running import ROOT, Finished, Workflow, model, with_snapshot
 
 SHARDS = 8
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}

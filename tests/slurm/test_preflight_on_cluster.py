@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from arxiv_embeddings.partitions import SINFO, Request
-from arxiv_embeddings.preflight import problems
+from arxiv_embeddings.slurm.limits import SINFO, Request
+from arxiv_embeddings.slurm.preflight import problems
 from slurm.cluster import ACCOUNT, SLURM_CONF, Cluster, ClusterError, obstacle, wait_for
 
 REQUEST = Request("embed_shard", "gpu", ACCOUNT, cpus=8, mem_mb=10_000, minutes=1_440, gpus=2)

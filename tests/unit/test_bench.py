@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from models import make_bert, make_qwen3, qwen3_files
-from running import ROOT
+from support.models import make_bert, make_qwen3, qwen3_files
+from support.running import ROOT
 
 
 def bench(program: str, *arguments: object) -> str:

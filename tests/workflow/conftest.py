@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from running import Workflow, with_snapshot
+from support.running import Workflow, with_snapshot
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pandas as pd
-from running import Workflow, model
+from support.running import Workflow, model
 
 
 def test_a_plain_run_evaluates_nothing(finished: Workflow) -> None:

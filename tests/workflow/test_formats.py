@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from data.make_snapshot import record
-from running import MINILM, Workflow
+from support.data.make_snapshot import record
+from support.running import MINILM, Workflow
 
 SIZE = {"sample": {"size": 12}, "shards": {"size": 10}}
 JOBS = {

@@ -1,6 +1,6 @@
 """The estimate of what a run costs."""
 
-from running import Workflow
+from support.running import Workflow
 
 
 def test_plan_estimates_without_embedding_anything(fresh: Workflow) -> None:

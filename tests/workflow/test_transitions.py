@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from data.make_snapshot import make_snapshot
-from running import Jobs, Workflow, model
+from support.data.make_snapshot import make_snapshot
+from support.running import Jobs, Workflow, model
 
 CORPUS = {"filter_papers": 1, "sample_papers": 1}
 

@@ -20,10 +20,10 @@ checkpoint filter_papers:
         mem=growing(2, "GB"),
         runtime=growing(60, "m"),
     params:
-        categories=planning.category_prefixes(config["corpus"]),
+        categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
         snapshot_bytes=(
-            planning.snapshot_bytes(SNAPSHOT, config["corpus"]) if SNAPSHOT else None
+            derived.snapshot_bytes(SNAPSHOT, config["corpus"]) if SNAPSHOT else None
         ),
     message:
         "Filtering the snapshot"

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings.command import run
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.clustering import cluster_all
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.scores import write_scores
-from arxiv_embeddings.files import written_beside
-from arxiv_embeddings.matrices import open_matrix
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.command import run
+from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.evaluation.comparison import all_scores, differences, write_table
 from arxiv_embeddings.evaluation.scores import read_scores
 

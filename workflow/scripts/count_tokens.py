@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from arxiv_embeddings.command import run
-from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.files import written_beside
-from arxiv_embeddings.papers import read_papers
-from arxiv_embeddings.pictures.tables import read_json
-from arxiv_embeddings.progress import Progress
-from arxiv_embeddings.tokenizing import count_tokens, load_tokenizer
+from arxiv_embeddings.checkpoint.tokenizer import count_tokens, load_tokenizer
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.common.progress import Progress
+from arxiv_embeddings.corpus.papers import read_papers
+from arxiv_embeddings.report.inputs import read_json
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings.command import run
-from arxiv_embeddings.pictures.categories import LEVELS, draw_categories
-from arxiv_embeddings.pictures.scores import draw_scores
-from arxiv_embeddings.pictures.style import save
-from arxiv_embeddings.pictures.tables import count_categories
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.report.figures.categories import LEVELS, draw_categories
+from arxiv_embeddings.report.figures.scores import draw_scores
+from arxiv_embeddings.report.figures.style import save
+from arxiv_embeddings.report.inputs import count_categories
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -4,13 +4,13 @@ import argparse
 import logging
 from pathlib import Path
 
-from arxiv_embeddings.command import run
-from arxiv_embeddings.pictures.confusion import Panel, draw_confusion
-from arxiv_embeddings.pictures.map import draw_map
-from arxiv_embeddings.pictures.style import save
-from arxiv_embeddings.pictures.tables import read_json, read_rows, read_texts
-from arxiv_embeddings.pictures.throughput import draw_throughput
-from arxiv_embeddings.pictures.tokens import draw_tokens
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.report.figures.confusion import Panel, draw_confusion
+from arxiv_embeddings.report.figures.map import draw_map
+from arxiv_embeddings.report.figures.style import save
+from arxiv_embeddings.report.figures.throughput import draw_throughput
+from arxiv_embeddings.report.figures.tokens import draw_tokens
+from arxiv_embeddings.report.inputs import read_json, read_rows, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 import torch
-from arxiv_embeddings.chunks import forget_chunks
-from arxiv_embeddings.command import run
-from arxiv_embeddings.devices import choose_devices, describe
-from arxiv_embeddings.encoder import Encoder, resolve_for
-from arxiv_embeddings.files import write_json
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.shards import embed_shard
-from arxiv_embeddings.tokenizing import Tokenizer
-from arxiv_embeddings.versions import versions
+from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import write_json
+from arxiv_embeddings.common.versions import versions
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.chunks import forget_chunks
+from arxiv_embeddings.embedding.devices import choose_devices, describe
+from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
+from arxiv_embeddings.embedding.shard import embed_shard
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.checkpoints import fetch_model
-from arxiv_embeddings.command import run
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.common.cli import run
 
 
 def main(arguments: argparse.Namespace) -> None:

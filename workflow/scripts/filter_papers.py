@@ -4,12 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.arxiv import ArxivReader
-from arxiv_embeddings.command import run
-from arxiv_embeddings.files import write_json, written_beside
-from arxiv_embeddings.filtering import Reader, filter_papers
-from arxiv_embeddings.tables import Columns, TableReader
-from arxiv_embeddings.wos import WosReader
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import write_json, written_beside
+from arxiv_embeddings.corpus.arxiv import ArxivReader
+from arxiv_embeddings.corpus.filtering import Reader, filter_papers
+from arxiv_embeddings.corpus.table import Columns, TableReader
+from arxiv_embeddings.corpus.wos import WosReader
 
 
 def main(arguments: argparse.Namespace) -> None:

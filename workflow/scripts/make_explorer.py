@@ -5,11 +5,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from arxiv_embeddings.command import run
-from arxiv_embeddings.explorer.page import Points, render_page, title_of
-from arxiv_embeddings.files import written_beside
-from arxiv_embeddings.pictures.map import map_title
-from arxiv_embeddings.pictures.tables import read_json, read_rows, read_texts
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.report.explorer.page import Points, render_page, title_of
+from arxiv_embeddings.report.figures.map import map_title
+from arxiv_embeddings.report.inputs import read_json, read_rows, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.command import run
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import write_json
+from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.maps import make_map, write_map
-from arxiv_embeddings.files import write_json
-from arxiv_embeddings.matrices import open_matrix
 
 
 def main(arguments: argparse.Namespace) -> None:

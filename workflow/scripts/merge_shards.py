@@ -4,14 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.checkpoints import read_manifest
-from arxiv_embeddings.command import run
-from arxiv_embeddings.files import write_json, written_beside
-from arxiv_embeddings.merging import merge_shards, shards_of
-from arxiv_embeddings.planning import read_filter_report
-from arxiv_embeddings.provenance import commit
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.versions import versions
+from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.files import write_json, written_beside
+from arxiv_embeddings.common.versions import versions
+from arxiv_embeddings.config.derived import read_filter_report
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.merge import merge_shards, shards_of
 
 
 def main(arguments: argparse.Namespace) -> None:

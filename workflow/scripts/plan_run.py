@@ -5,14 +5,15 @@ import logging
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings import checkpoints, estimating
-from arxiv_embeddings.command import run
-from arxiv_embeddings.declared import declared_dtype, resolve
-from arxiv_embeddings.papers import read_papers
-from arxiv_embeddings.planning import check_size
-from arxiv_embeddings.rates import Rate, measured_rates, published_rates
-from arxiv_embeddings.settings import EncoderSettings
-from arxiv_embeddings.work import count_work
+from arxiv_embeddings.checkpoint import fetch
+from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.config.derived import check_size
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.corpus.papers import read_papers
+from arxiv_embeddings.estimate import cost
+from arxiv_embeddings.estimate.flop import count_work
+from arxiv_embeddings.estimate.rates import Rate, measured_rates, published_rates
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +32,18 @@ def main(arguments: argparse.Namespace) -> None:
     chosen = zip(arguments.models, arguments.encoders, arguments.shards, strict=True)
     for folder, asked, shards in chosen:
         settings = resolve(asked, folder)
-        lengths = estimating.count_tokens(folder, texts, settings)
+        lengths = cost.count_tokens(folder, texts, settings)
         work = count_work(folder)
-        rates = measured_rates(shards, checkpoints.read_manifest(folder))
+        rates = measured_rates(shards, fetch.read_manifest(folder))
         if arguments.tokens_per_second:
             rates.append(Rate("yours", arguments.tokens_per_second, "given"))
         rates += published_rates(work, lengths.kept, settings.dtype, declared_dtype(folder))
         dimensions = settings.dimensions or work.hidden_size
-        table = estimating.describe(
+        table = cost.describe(
             folder.name, lengths, work, dimensions, rates, papers, arguments.shard_size
         )
         print(f"\n{table}")
-    print(f"\n{estimating.EXPLANATION}\n", flush=True)
+    print(f"\n{cost.EXPLANATION}\n", flush=True)
 
 
 def size(text: str) -> int | None:

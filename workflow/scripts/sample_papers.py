@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.command import run
-from arxiv_embeddings.files import scratch_beside, written_beside
-from arxiv_embeddings.sampling import sample_papers
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import scratch_beside, written_beside
+from arxiv_embeddings.corpus.sampling import sample_papers
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.command import run
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.labels import read_labels
+from arxiv_embeddings.evaluation.map_scores import map_scores
 from arxiv_embeddings.evaluation.maps import read_map
-from arxiv_embeddings.evaluation.preservation import map_scores
 from arxiv_embeddings.evaluation.scores import write_scores
-from arxiv_embeddings.matrices import open_matrix
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.command import run
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.matrices import open_matrix
+from arxiv_embeddings.evaluation.geometry import read_lengths, space_scores
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.mteb import mteb_scores
 from arxiv_embeddings.evaluation.scores import write_scores
-from arxiv_embeddings.evaluation.space import read_lengths, space_scores
-from arxiv_embeddings.matrices import open_matrix
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from arxiv_embeddings.errors import InputError
-from arxiv_embeddings.jobs import queued_jobs
-from arxiv_embeddings.monitoring import status_lines
-from arxiv_embeddings.plans import read_plan
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.slurm.jobs import queued_jobs
+from arxiv_embeddings.slurm.run_record import read_plan
+from arxiv_embeddings.slurm.status import status_lines
 
 
 def main(folders: list[Path]) -> int:

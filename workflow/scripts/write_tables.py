@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings.command import run
-from arxiv_embeddings.files import written_beside
-from arxiv_embeddings.pages.provenance import provenance_table
-from arxiv_embeddings.pages.scores import differences_table, scores_table
-from arxiv_embeddings.pages.tables import render_tables
-from arxiv_embeddings.pictures.tables import read_json
+from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.report.inputs import read_json
+from arxiv_embeddings.report.pages.provenance import provenance_table
+from arxiv_embeddings.report.pages.scores import differences_table, scores_table
+from arxiv_embeddings.report.pages.table import render_tables
 
 
 def main(arguments: argparse.Namespace) -> None:

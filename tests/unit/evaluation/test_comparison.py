@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation.bootstrap import interval, mean_replicates
 from arxiv_embeddings.evaluation.comparison import all_scores, differences
 from arxiv_embeddings.evaluation.scores import Score, measured, write_scores

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation.labels import Labels, read_labels
 from arxiv_embeddings.evaluation.vectors import unit_vectors
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation import maps
 from arxiv_embeddings.evaluation.maps import make_map, read_map, write_map
 from arxiv_embeddings.evaluation.scores import read_scores
-from data.make_evaluation import make_papers
+from support.data.make_evaluation import make_papers
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation import neighbours
 from arxiv_embeddings.evaluation.labels import Labels
 from arxiv_embeddings.evaluation.neighbours import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from arxiv_embeddings.errors import InputError
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation.scores import (
     SCHEMA,
     Score,

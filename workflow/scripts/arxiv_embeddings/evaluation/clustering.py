@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from .bootstrap import SEED, subsample
-from .flat import flat_scores, kmeans
+from .flat_clustering import flat_scores, kmeans
 from .labels import Labels
 from .scores import Score
 from .tree import ward_tree

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from ..errors import InputError
-from ..files import write_json, written_beside
+from ..common.errors import InputError
+from ..common.files import write_json, written_beside
 from .bootstrap import interval
 from .scores import KEY, SCHEMA, Score, joined
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from ..errors import InputError
+from ..common.errors import InputError
 
 LEVELS = ("category 0", "category 1")
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.decomposition import PCA
 
-from ..errors import InputError
-from ..files import written_beside
-from ..versions import versions
+from ..common.errors import InputError
+from ..common.files import written_beside
+from ..common.versions import versions
 from .bootstrap import SEED, subsample
-from .space import distinct_rows
+from .geometry import distinct_rows
 from .vectors import unit_vectors
 
 log = logging.getLogger(__name__)

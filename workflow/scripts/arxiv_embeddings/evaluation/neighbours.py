@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from ..progress import Progress
+from ..common.progress import Progress
 from .bootstrap import mean_replicates
 from .labels import Labels
 from .scores import Score, joined, measured

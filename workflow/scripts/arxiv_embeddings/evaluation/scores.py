@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import InputError
-from ..files import written_beside
+from ..common.errors import InputError
+from ..common.files import written_beside
 from .bootstrap import centred, interval
 
 KEY = ("family", "method", "metric", "level")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import InputError
+from ..common.errors import InputError
 
 
 def unit_vectors(matrix: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:

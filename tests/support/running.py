@@ -1,0 +1,106 @@
+"""Running the workflow in a working directory of its own, as a person would."""
+
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from support.data.make_snapshot import make_snapshot
+
+ROOT = Path(__file__).parents[2]
+MINILM = ROOT / "resources/demo/all-MiniLM-L6-v2"
+Jobs = dict[str, int]
+
+
+@dataclass
+class Finished:
+    """A run of Snakemake that ended: its exit code, what it printed, and the jobs it finished."""
+
+    code: int
+    output: str
+
+    @property
+    def jobs(self) -> Jobs:
+        """How many jobs of each rule were finished, without the target rule."""
+        rules = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", self.output)
+        return dict(collections.Counter(rule for rule in rules if rule != "all"))
+
+
+class Workflow:
+    """A working directory with a config file for the workflow of this checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results/test"
+
+    def configure(self, **changes: Any) -> None:
+        """Write the config: that of the tests, with the given top-level keys in place of its own."""
+        config = {
+            "snapshot": "resources/snapshot.json",
+            "corpus": {"name": "test"},
+            "sample": {"size": 25},
+            "shards": {"size": 10},
+            "models": [model()],
+            **changes,
+        }
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+    def command(self, *options: str) -> list[str]:
+        """Return the command line of a run with two cores."""
+        return [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(self.folder), "--cores", "2", "--set-threads", "embed_shard=1"),
+            *("--configfile", str(self.folder / "config.yaml"), "--nocolor", *options),
+        ]
+
+    def run(self, *options: str, code: int = 0, **changes: Any) -> Finished:
+        """Configure and run the workflow; fail the test if it does not end with ``code``."""
+        self.configure(**changes)
+        done = subprocess.run(
+            self.command(*options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+        assert done.returncode == code, done.stdout
+        return Finished(done.returncode, done.stdout)
+
+    def copy(self, folder: Path) -> "Workflow":
+        """Copy the working directory, with the times of its files and Snakemake's memory of them."""
+
+        def link_weights(source: str, target: str) -> None:
+            if source.endswith(".safetensors"):
+                os.link(source, target)
+            else:
+                shutil.copy2(source, target)
+
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True, copy_function=link_weights)
+        return Workflow(folder)
+
+    def embeddings(self, label: str = "minilm") -> np.ndarray:
+        """Return the merged matrix of a model."""
+        matrix: np.ndarray = np.load(self.results / label / "embeddings.npy", allow_pickle=False)
+        return matrix
+
+
+def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:
+    """Return an entry of ``models:``: all-MiniLM-L6-v2 with these settings."""
+    defaults = {"pooling": "mean", "max_length": 64, "normalize": True, "dtype": "float32"}
+    return {"label": label, "name": str(MINILM), **defaults, **settings}
+
+
+def with_snapshot(folder: Path, records: int = 300) -> Workflow:
+    """Return a working directory with a made-up snapshot and no results; skip where the model is not there."""
+    if not MINILM.is_dir():
+        pytest.skip(f"{MINILM} is not there. Run: make install")
+    make_snapshot(folder / "resources/snapshot.json", records=records)
+    return Workflow(folder)

@@ -1,0 +1,297 @@
+"""A checkpoint is fetched whole and without code or pickles, and known again by its content."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arxiv_embeddings.checkpoint.fetch import MANIFEST, fetch_model, read_manifest
+from arxiv_embeddings.common.errors import InputError
+from safetensors.numpy import save_file
+
+NAME = "owner/model"
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+LEFT_BEHIND = [
+    "pytorch_model.bin",
+    "modeling.py",
+    "model.pt",
+    "tf_model.h5",
+    "README.md",
+    "onnx/model.onnx",
+    "onnx/config.json",
+    "openvino/config.json",
+    ".cache/file.json",
+]
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small checkpoint with everything that is needed, and nothing else."""
+    folder = tmp_path / "source"
+    (folder / "1_Pooling").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json"):
+        (folder / name).write_text("{}")
+    (folder / "1_Pooling/config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    (folder / "vocab.txt").write_text("a\nb\n")
+    save_file({"weight": np.ones((8, 8), np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def refused(source: Path, message: str) -> None:
+    """Check that ``source`` is refused with ``message`` and leaves nothing."""
+    with pytest.raises(InputError, match=message):
+        fetch_model(str(source), None, source.parent / "fetched")
+    assert [path.name for path in source.parent.iterdir()] == [source.name]
+
+
+def test_needed_files_only_are_fetched(source: Path, tmp_path: Path) -> None:
+    needed = files_of(source)
+    for name in LEFT_BEHIND:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("{}")
+    fetched = tmp_path / "models/fetched"
+    fetch_model(str(source), None, fetched)
+    assert files_of(fetched) == sorted([MANIFEST, *needed])
+    for name in needed:
+        assert (fetched / name).read_bytes() == (source / name).read_bytes()
+    assert [path.name for path in fetched.parent.iterdir()] == ["fetched"]
+
+
+def test_manifest_names_every_file_with_its_sum(source: Path, tmp_path: Path) -> None:
+    fetch_model(str(source), None, tmp_path / "fetched")
+    manifest = json.loads((tmp_path / "fetched" / MANIFEST).read_text())
+    assert (manifest["name"], manifest["revision"]) == (str(source), None)
+    assert manifest["files"] == {
+        name: {
+            "bytes": (source / name).stat().st_size,
+            "sha256": hashlib.sha256((source / name).read_bytes()).hexdigest(),
+        }
+        for name in files_of(source)
+    }
+
+
+def test_real_model_is_fetched(minilm: Path, tmp_path: Path) -> None:
+    fetch_model(str(minilm), None, tmp_path / "fetched")
+    fetched = files_of(tmp_path / "fetched")
+    assert {"config.json", "model.safetensors", "tokenizer.json", "modules.json"} < set(fetched)
+    assert "1_Pooling/config.json" in fetched
+    assert "README.md" not in fetched
+    assert read_manifest(tmp_path / "fetched")["name"] == str(minilm)
+
+
+def test_one_tokenizer_file_suffices(source: Path, tmp_path: Path) -> None:
+    (source / "vocab.txt").unlink()
+    (source / "tokenizer_config.json").unlink()
+    fetch_model(str(source), None, tmp_path / "fetched")
+
+
+def test_weights_in_several_files_are_fetched(source: Path, tmp_path: Path) -> None:
+    split_weights(source)
+    fetch_model(str(source), None, tmp_path / "fetched")
+    assert {"model-1-of-2.safetensors", "model-2-of-2.safetensors"} < set(
+        files_of(tmp_path / "fetched")
+    )
+
+
+def split_weights(source: Path) -> None:
+    """Put the weights of ``source`` into two files with an index."""
+    (source / "model.safetensors").unlink()
+    for number in (1, 2):
+        weight = {f"weight{number}": np.ones(8, np.float32)}
+        save_file(weight, source / f"model-{number}-of-2.safetensors")
+    weight_map = {f"weight{number}": f"model-{number}-of-2.safetensors" for number in (1, 2)}
+    index = json.dumps({"weight_map": weight_map})
+    (source / "model.safetensors.index.json").write_text(index)
+
+
+def test_missing_part_of_the_weights_is_refused(source: Path) -> None:
+    split_weights(source)
+    (source / "model-2-of-2.safetensors").unlink()
+    refused(source, r"lacks model-2-of-2\.safetensors\. Fetch it again")
+
+
+@pytest.mark.parametrize("index", ['{"weight_map": {"a', "[]", "{}"])
+def test_damaged_index_is_refused(index: str, source: Path) -> None:
+    (source / "model.safetensors.index.json").write_text(index)
+    refused(source, "index")
+
+
+@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "model.pt", "model.ckpt"])
+def test_pickled_weights_alone_are_refused(pickled: str, source: Path) -> None:
+    (source / "model.safetensors").rename(source / pickled)
+    refused(source, "no weights in the safetensors format. Pickled weights .* can run code")
+
+
+@pytest.mark.parametrize("length", [0, 5, 40, -1])
+def test_cut_weights_are_refused(length: int, source: Path) -> None:
+    weights = (source / "model.safetensors").read_bytes()
+    (source / "model.safetensors").write_bytes(weights[:length])
+    refused(source, r"model\.safetensors is cut or damaged")
+
+
+def test_pointer_in_place_of_the_weights_is_refused(source: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90868376\n"
+    (source / "model.safetensors").write_text(pointer)
+    refused(source, "is cut or damaged")
+
+
+def test_missing_config_is_refused(source: Path) -> None:
+    (source / "config.json").unlink()
+    refused(source, "has no config.json: it is no checkpoint")
+
+
+def test_missing_tokenizer_is_refused(source: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (source / name).unlink()
+    refused(source, "has no tokenizer files")
+
+
+def test_settings_without_a_tokenizer_are_refused(source: Path) -> None:
+    (source / "tokenizer.json").unlink()
+    (source / "vocab.txt").unlink()
+    refused(source, "has no tokenizer files")
+
+
+def test_sentencepiece_model_is_a_tokenizer(source: Path, tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (source / name).unlink()
+    (source / "sentencepiece.bpe.model").write_bytes(b"model")
+    fetch_model(str(source), None, tmp_path / "fetched")
+
+
+def test_folder_that_is_there_is_not_touched(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "fetched").mkdir()
+    (tmp_path / "fetched/mine").touch()
+    with pytest.raises(InputError, match=r"fetched is there already\. Delete it"):
+        fetch_model(str(source), None, tmp_path / "fetched")
+    assert files_of(tmp_path / "fetched") == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "revision", [None, "main", "v1.0", "", COMMIT[:39], f"{COMMIT}0", f"{COMMIT}\n", COMMIT.upper()]
+)
+def test_moving_revision_is_refused(revision: str | None, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"can move to other weights.* 40 hexadecimal digits"):
+        fetch_model(NAME, revision, tmp_path / "fetched")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def hub(source: Path, tmp_path: Path) -> Path:
+    """A Hugging Face home whose cache holds ``source`` as the hub's own program puts it there."""
+    cached = tmp_path / "home/hub/models--owner--model"
+    snapshot = cached / "snapshots" / COMMIT
+    (cached / "blobs").mkdir(parents=True)
+    (cached / "refs").mkdir()
+    (cached / "refs/main").write_text(COMMIT)
+    for number, name in enumerate(files_of(source)):
+        shutil.copy(source / name, cached / f"blobs/{number:040x}")
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        up = os.path.relpath(cached / "blobs", (snapshot / name).parent)
+        (snapshot / name).symlink_to(f"{up}/{number:040x}")
+    return tmp_path / "home"
+
+
+def fetch_offline(script: Script, home: Path, folder: Path, revision: str) -> str:
+    """Run ``fetch_model.py`` without a network; return what it said, with its exit code."""
+    arguments = ("--name", NAME, "--revision", revision, "--folder", folder)
+    done = script("fetch_model.py", *arguments, HF_HOME=str(home), HF_HUB_OFFLINE="1")
+    return f"{done.returncode} {done.stdout}"
+
+
+def test_cached_model_is_fetched_offline(
+    script: Script, hub: Path, source: Path, tmp_path: Path
+) -> None:
+    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
+    assert said.startswith("0 "), said
+    assert files_of(tmp_path / "fetched") == sorted([MANIFEST, *files_of(source)])
+    assert not any(path.is_symlink() for path in (tmp_path / "fetched").rglob("*"))
+    manifest = read_manifest(tmp_path / "fetched")
+    assert (manifest["name"], manifest["revision"]) == (NAME, COMMIT)
+
+
+def test_model_that_is_not_cached_is_told_offline(
+    script: Script, hub: Path, tmp_path: Path
+) -> None:
+    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT[::-1])
+    assert said.startswith("1 "), said
+    assert f"ERROR {NAME} at {COMMIT[::-1]} is neither in the Hugging Face cache" in said
+    assert "Run this step where the network is" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_half_cached_model_is_refused_offline(script: Script, hub: Path, tmp_path: Path) -> None:
+    (weights,) = hub.rglob("model.safetensors")
+    weights.unlink()
+    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
+    assert said.startswith("1 "), said
+    assert "no weights in the safetensors format" in said
+    assert not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize("name", ["owner--x/model", "-owner/model", "owner/model.git"])
+def test_name_that_no_hub_has_is_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=name):
+        fetch_model(name, COMMIT, tmp_path / "fetched")
+
+
+def test_same_files_have_the_same_sum_wherever_they_lie(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(source, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/README.md").write_text("not used")
+    fetch_model(str(source), None, tmp_path / "one")
+    fetch_model(str(tmp_path / "elsewhere"), None, tmp_path / "two")
+    one, two = read_manifest(tmp_path / "one"), read_manifest(tmp_path / "two")
+    assert one["sha256"] == two["sha256"]
+    assert one["name"] != two["name"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "1_Pooling/config.json", "model.safetensors"])
+def test_another_byte_gives_another_sum(name: str, source: Path, tmp_path: Path) -> None:
+    fetch_model(str(source), None, tmp_path / "one")
+    changed = bytearray((source / name).read_bytes())
+    changed[-1] ^= 1
+    (source / name).write_bytes(changed)
+    fetch_model(str(source), None, tmp_path / "two")
+    one, two = read_manifest(tmp_path / "one"), read_manifest(tmp_path / "two")
+    assert one["sha256"] != two["sha256"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "longer"])
+def test_damaged_file_of_a_fetched_model_is_named(
+    damage: str, source: Path, tmp_path: Path
+) -> None:
+    fetched = tmp_path / "fetched"
+    fetch_model(str(source), None, fetched)
+    weights = fetched / "model.safetensors"
+    content = weights.read_bytes()
+    if damage == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(content[:-1] if damage == "cut" else content + b"x")
+    message = r"model\.safetensors is missing or cut\. Delete .*fetched and run again"
+    with pytest.raises(InputError, match=message):
+        read_manifest(fetched)
+
+
+@pytest.mark.parametrize("manifest", [None, "", '{"name": "a'])
+def test_folder_without_a_manifest_is_no_fetched_model(
+    manifest: str | None, tmp_path: Path
+) -> None:
+    if manifest is not None:
+        (tmp_path / MANIFEST).write_text(manifest)
+    with pytest.raises(InputError, match="holds no fetched checkpoint"):
+        read_manifest(tmp_path)

@@ -1,0 +1,319 @@
+"""A table's named columns become papers, or an error says which column, line or file is wrong."""
+
+import csv
+import gzip
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.corpus.arxiv import ArxivReader
+from arxiv_embeddings.corpus.filtering import filter_papers
+from arxiv_embeddings.corpus.table import Columns, TableReader
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+CONFIG: dict[str, Any] = {"id": "no", "text": ["title", "abstract"], "category 1": "label"}
+PARENT: dict[str, Any] = {"category 0": "year"}
+HEADER = ["label", "abstract", "year", "title", "no"]
+ROWS = [
+    ["cs.CL", "of words,\nand lines", "1999", 'A "grammar"', "1"],
+    ["hep-th", " strings ", "", "Branes", "2"],
+    ["cs.CV", "é – 😀", "2003", "Pixels", "x/3"],
+]
+PAPERS = {
+    "id": ["1", "2", "x/3"],
+    "topic": ['A "grammar" of words,\nand lines', "Branes  strings ", "Pixels é – 😀"],
+    "categories": ["cs.CL", "hep-th", "cs.CV"],
+    "category 0": ["cs", "hep-th", "cs"],
+    "category 1": ["cs.CL", "hep-th", "cs.CV"],
+}
+
+
+def write_csv(path: Path, rows: list[list[str]], **form: Any) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **form).writerows([HEADER, *rows])
+    return path
+
+
+def write_parquet(path: Path, rows: list[list[str]], **form: Any) -> Path:
+    columns = list(map(list, zip(*rows, strict=True))) or [[]] * len(HEADER)
+    table = pa.table([pa.array(column, pa.string()) for column in columns], names=HEADER)
+    pq.write_table(table, path, **form)
+    return path
+
+
+def filtered(
+    path: Path, limit: float = 0, prefixes: tuple[str, ...] = (), **columns: Any
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Filter the table ``path``; return the papers and the report."""
+    out = path.parent / "papers"
+    reader = TableReader(path, prefixes, Columns.of({**CONFIG, **columns}))
+    report = filter_papers(reader, limit, out)
+    return pd.read_parquet(out), report
+
+
+def raw(folder: Path, data: bytes) -> Path:
+    path = folder / "table"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_columns_become_papers(write: Callable[..., Path], tmp_path: Path) -> None:
+    path = write(tmp_path / "table", ROWS)
+    papers, report = filtered(path)
+    assert papers.to_dict("list") == PAPERS
+    assert report == {
+        "snapshot": {
+            "name": "table",
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "format": "plain" if write is write_csv else "parquet",
+        },
+        "categories": [],
+        "records": {"read": 3, "kept": 3, "dropped": {"other_category": 0}},
+        "bad_lines": {},
+        "blank_lines": 0,
+        "duplicate_ids": 0,
+        "papers_per_category": {"cs.CL": 1, "cs.CV": 1, "hep-th": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"lineterminator": "\n"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\n\n"}],
+    ids=["unix line ends", "all quoted", "blank lines"],
+)
+def test_csv_may_be_written_in_many_ways(form: dict[str, Any], tmp_path: Path) -> None:
+    papers, report = filtered(write_csv(tmp_path / "table", ROWS, **form))
+    assert papers.to_dict("list") == PAPERS
+    assert report["records"]["read"] == 3
+
+
+def test_packed_csv_with_a_byte_order_mark_and_no_last_newline(tmp_path: Path) -> None:
+    plain = write_csv(tmp_path / "table", ROWS).read_bytes()
+    packed = gzip.compress(b"\xef\xbb\xbf" + plain.removesuffix(b"\r\n"))
+    papers, report = filtered(raw(tmp_path, packed))
+    assert papers.to_dict("list") == PAPERS
+    assert report["snapshot"]["format"] == "gzip"
+
+
+cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.lists(cells, min_size=5, max_size=5), max_size=12))
+@example(rows=[["a", 'a"', "", '"', ","], ["\r\n", "\n\n", "\r", "b", "\0"]])
+def test_csv_and_parquet_give_what_was_written(
+    rows: list[list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    whole = [row for row in rows if all(row[i].strip() for i in (0, 1, 3, 4))]
+    for write in (write_csv, write_parquet):
+        path = write(folder / write.__name__, rows)
+        reader = TableReader(path, (), Columns.of(CONFIG))
+        papers = list(reader.papers())
+        assert [(name, text, label) for name, text, _, _, label in papers] == [
+            (name, f"{title} {abstract}", label) for label, abstract, _, title, name in whole
+        ]
+        assert reader.tally.read == len(rows)
+        assert reader.tally.bad.total() == len(rows) - len(whole)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_row_groups_and_batches_do_not_matter(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arxiv_embeddings.corpus.table.ROWS_READ", rows)
+    monkeypatch.setattr("arxiv_embeddings.corpus.table.BYTES_READ", 10)
+    many = [[f"cs.{i % 3}", f"a{i}", "", f"t{i}", str(i)] for i in range(20)]
+    papers, _ = filtered(write_parquet(tmp_path / "table", many, row_group_size=3))
+    assert list(papers["topic"]) == [f"t{i} a{i}" for i in range(20)]
+
+
+def test_text_may_be_one_column_and_category_0_another(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "table", ROWS[::2])
+    papers, _ = filtered(path, text="title", **PARENT)
+    assert list(papers["topic"]) == ['A "grammar"', "Pixels"]
+    assert list(papers["category 0"]) == ["1999", "2003"]
+    assert list(papers["category 1"]) == ["cs.CL", "cs.CV"]
+
+
+def test_one_label_below_two_is_refused(tmp_path: Path) -> None:
+    rows = [[label, "a", year, "t", "1"] for label, year in (("x", "A"), ("y", "A"), ("x", "B"))]
+    message = r"in line 4 of .* 'x' stands below 'B', before it below 'A'.* for example, 'B.x'"
+    with pytest.raises(InputError, match=message):
+        filtered(write_csv(tmp_path / "table", rows), limit=1, **PARENT)
+
+
+def test_prefixes_are_those_of_category_1(tmp_path: Path) -> None:
+    papers, report = filtered(write_csv(tmp_path / "table", ROWS), prefixes=("cs.", "math."))
+    assert list(papers["id"]) == ["1", "x/3"]
+    assert report["records"]["dropped"] == {"other_category": 1}
+
+
+def test_bad_records_are_counted_by_reason_and_line(tmp_path: Path) -> None:
+    data = (
+        b'label,abstract,year,title,no\ncs.CL,"of\nmany\nlines",,t,1\ncs.CL,,,t,2\n\n'
+        b"cs.CL,a,,t\n ,a,,t,4\ncs.CL,a,,\xe9,5\ncs.CL,a,\xe9,t,6\ncs.CL,a,,t,7,8\ncs.CL,a,,t,1\n"
+    )
+    papers, report = filtered(raw(tmp_path, data), limit=0.7)
+    assert list(papers["id"]) == ["1", "6", "1"]
+    dropped = {"no_abstract": 1, "no_label": 1, "not_utf8": 1, "wrong_number_of_cells": 2}
+    assert report["records"] == {"read": 8, "kept": 3, "dropped": {"other_category": 0, **dropped}}
+    assert report["bad_lines"] == {
+        "no_abstract": [5],
+        "no_label": [8],
+        "not_utf8": [9],
+        "wrong_number_of_cells": [7, 11],
+    }
+    assert (report["blank_lines"], report["duplicate_ids"]) == (1, 1)
+    with pytest.raises(
+        InputError, match=r"5 of 8 records .* 2 wrong_number_of_cells \(lines 7, 11\)"
+    ):
+        filtered(raw(tmp_path, data), limit=0.6)
+
+
+def test_null_cells_of_parquet_are_counted(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [[*row] for row in ROWS * 2]
+    rows[1][0], rows[3][1], rows[4][4] = None, None, " "
+    papers, report = filtered(write_parquet(tmp_path / "table", rows), limit=0.5)
+    assert list(papers["id"]) == ["1", "x/3", "x/3"]
+    assert report["bad_lines"] == {"no_abstract": [4], "no_label": [2], "no_no": [5]}
+
+
+def of_types(path: Path, **columns: pa.Array) -> Path:
+    texts = {name: pa.array(["a", "b"]) for name in HEADER}
+    pq.write_table(pa.table({**texts, **columns}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "labels"),
+    [
+        (pa.array([3, 12], pa.int8()), ["3", "12"]),
+        (pa.array([3, 12], pa.uint64()), ["3", "12"]),
+        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+        (pa.array([7, 8]).dictionary_encode(), ["7", "8"]),
+        (pa.array(["x", "y"], pa.large_string()), ["x", "y"]),
+        (pa.array(["x", "y"], pa.string_view()), ["x", "y"]),
+        (pa.array(["x", None]), ["x"]),
+    ],
+    ids=str,
+)
+def test_texts_and_whole_numbers_are_read(
+    column: pa.Array, labels: list[str], tmp_path: Path
+) -> None:
+    papers, _ = filtered(of_types(tmp_path / "table", label=column), limit=0.5)
+    assert list(papers["category 1"]) == labels
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array([3.0, None]), "double"),
+        (pa.array([[1], [2]]), "list<"),
+        (pa.array([True, False]), "bool"),
+        (pa.array([b"a", b"b"]), "binary"),
+    ],
+    ids=str,
+)
+def test_other_types_are_refused(column: pa.Array, kind: str, tmp_path: Path) -> None:
+    message = f"corpus.columns: the column 'label' of .* holds {kind}.*; text or whole numbers"
+    with pytest.raises(InputError, match=message):
+        filtered(of_types(tmp_path / "table", label=column), limit=1)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+def test_missing_column_is_told_with_those_there_are(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "table", ROWS)
+    message = (
+        r"^corpus.columns: .*/table has no column 'topic'. Its columns: 'label', 'abstract', 'year'"
+    )
+    with pytest.raises(InputError, match=message):
+        filtered(path, text="topic")
+
+
+def test_many_columns_are_told_in_part(tmp_path: Path) -> None:
+    header = ",".join(f"c{number}" for number in range(100)).encode()
+    with pytest.raises(InputError, match=r"'c0', .*, 'c29' and 70 more\."):
+        filtered(raw(tmp_path, header + b"\n"))
+
+
+def test_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has several columns 'no'"):
+        filtered(raw(tmp_path, b"label,abstract,no,title,no\n"))
+
+
+HEAD = b"label,abstract,year,title,no\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (HEAD, "holds no readable record"),
+        (
+            HEAD + b"a,b,c,d,e\n" + b'a,"b,c,d,1\n' * 3,
+            "CSV: .*, in the record that begins on line 3",
+        ),
+        (
+            HEAD + b'a,b,c,d,"e\n',
+            "CSV: unexpected end of data, in the record that begins on line 2",
+        ),
+        (HEAD + b"a,b\rc,c,d,e\n", "no sound CSV: .* begins on line 2"),
+        (HEAD + b'a,"' + b"b" * 20_000_000, "of more than 16,777,216 bytes"),
+        (HEAD.decode().encode("utf-16"), "no column 'no'. Its columns: '.udcff"),
+        (HEAD.replace(b",", b";"), "Its columns: 'label;abstract;year;title;no'"),
+        (b"<html>\n<body>\n", "Its columns: '<html>'"),
+        (b"PAR1" + b"x" * 100, "is a damaged Parquet file"),
+        (gzip.compress(HEAD * 9)[:-9], "the download was cut"),
+    ],
+    ids="empty header open-quote end quote-at-end long utf-16 semicolons html parquet gzip".split(),
+)
+def test_what_is_no_table_says_so(data: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        filtered(raw(tmp_path, data), limit=1)
+
+
+def test_cut_or_changed_parquet_is_told(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "table", ROWS * 100, compression="zstd")
+    whole = path.read_bytes()
+    for length in (5, 100, len(whole) - 1):
+        with pytest.raises(InputError, match="is a damaged Parquet file"):
+            filtered(raw(tmp_path, whole[:length]))
+    with pytest.raises(InputError, match="is a damaged Parquet file"):
+        filtered(raw(tmp_path, whole[:10] + bytes(20) + whole[30:]))
+
+
+def test_text_of_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    broken = pa.array([b"a", b"\xe9"]).view(pa.string())
+    with pytest.raises(InputError, match=r"is a damaged Parquet file \(.*utf-8"):
+        filtered(of_types(tmp_path / "table", title=broken))
+
+
+def test_parquet_for_the_arxiv_format_is_told(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "table", ROWS)
+    with pytest.raises(InputError, match=r"is a Parquet file; 'corpus.format: table' .* reads it"):
+        list(ArxivReader(path, ()).papers())
+
+
+def test_command_reads_the_columns(
+    script: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "table", ROWS)
+    arguments = ["--categories", "cs.", "--papers", tmp_path / "p", "--report", tmp_path / "r"]
+    arguments += ["--format", "table", "--columns", json.dumps(CONFIG), "--snapshot", path]
+    done = script("filter_papers.py", *arguments)
+    assert done.returncode == 0, done.stdout
+    assert list(pd.read_parquet(tmp_path / "p")["id"]) == ["1", "x/3"]

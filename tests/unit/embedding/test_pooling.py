@@ -1,0 +1,300 @@
+"""From hidden states to vectors, and what checkpoints declare about it."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.pooling import finish, pool
+from support.models import qwen3_files
+
+POOLINGS = ["mean", "last", "cls"]
+TRANSFORMER = "sentence_transformers.models.Transformer"
+POOLING = "sentence_transformers.models.Pooling"
+NORMALIZE = "sentence_transformers.models.Normalize"
+DENSE = "sentence_transformers.models.Dense"
+AUTO = EncoderSettings(pooling="auto", normalize="auto")
+LEGACY_KEYS = {
+    "mean": "pooling_mode_mean_tokens",
+    "last": "pooling_mode_lasttoken",
+    "cls": "pooling_mode_cls_token",
+}
+LENGTHS = torch.tensor([5, 1, 3, 7, 7])
+
+
+def hidden_states(dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(len(LENGTHS), 7, 4, generator=generator).to(dtype)
+
+
+def pooled_by_hand(hidden: torch.Tensor, pooling: str) -> torch.Tensor:
+    vectors = []
+    for row, length in zip(hidden.double(), LENGTHS.tolist(), strict=True):
+        own = [row[position] for position in range(length)]
+        if pooling == "mean":
+            vectors.append(sum(own[1:], start=own[0]) / length)
+        else:
+            vectors.append(own[-1] if pooling == "last" else own[0])
+    return torch.stack(vectors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_pool_is_the_loop_by_hand_in_float32(pooling: str, dtype: torch.dtype) -> None:
+    hidden = hidden_states(dtype)
+    vectors = pool(hidden, LENGTHS, pooling)
+    assert vectors.dtype == torch.float32
+    torch.testing.assert_close(
+        vectors.double(), pooled_by_hand(hidden, pooling), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("pooling", "content"),
+    [
+        *((pooling, 1e30) for pooling in POOLINGS),
+        *((pooling, torch.nan) for pooling in ("last", "cls")),
+        ("mean", torch.nan),
+        ("mean", torch.inf),
+    ],
+)
+def test_content_of_padding_never_matters(pooling: str, content: float) -> None:
+    hidden = hidden_states()
+    wanted = pool(hidden, LENGTHS, pooling)
+    for row, length in zip(hidden, LENGTHS.tolist(), strict=True):
+        row[length:] = content
+    torch.testing.assert_close(pool(hidden, LENGTHS, pooling), wanted, rtol=0, atol=0)
+
+
+def test_finish_leaves_vectors_alone_unless_asked() -> None:
+    vectors = hidden_states()[:, 0]
+    torch.testing.assert_close(finish(vectors, None, normalize=False), vectors, rtol=0, atol=0)
+
+
+def test_finish_cuts_first_and_normalises_then() -> None:
+    vectors = hidden_states()[:, 0]
+    torch.testing.assert_close(finish(vectors, 3, normalize=False), vectors[:, :3])
+    cut = finish(vectors, 3, normalize=True)
+    torch.testing.assert_close(cut, vectors[:, :3] / vectors[:, :3].norm(dim=1, keepdim=True))
+    torch.testing.assert_close(cut.norm(dim=1), torch.ones(len(vectors)))
+
+
+def declare(folder: Path, modules: list[str], pooling: dict[str, Any] | None = None) -> Path:
+    """Write ``modules.json`` and the config of the pooling module as sentence-transformers does."""
+    paths = [
+        "" if name == TRANSFORMER else f"{i}_{name.split('.')[-1]}"
+        for i, name in enumerate(modules)
+    ]
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": name}
+        for i, (path, name) in enumerate(zip(paths, modules, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    if pooling is not None:
+        config = folder / paths[modules.index(POOLING)] / "config.json"
+        config.parent.mkdir()
+        config.write_text(json.dumps(pooling))
+    return folder
+
+
+def declared(*poolings: str) -> dict[str, Any]:
+    """Return a pooling config with these poolings on and the others off."""
+    modes = {key: pooling in poolings for pooling, key in LEGACY_KEYS.items()}
+    return {"word_embedding_dimension": 64, "pooling_mode_max_tokens": False, **modes}
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_auto_takes_what_the_checkpoint_declares(
+    tmp_path: Path, pooling: str, normalize: bool
+) -> None:
+    modules = [TRANSFORMER, POOLING, *([NORMALIZE] if normalize else [])]
+    declare(tmp_path, modules, declared(pooling))
+    found = resolve(AUTO, tmp_path)
+    assert (found.pooling, found.normalize) == (pooling, normalize)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "name"), [("mean", "mean"), ("last", "lasttoken"), ("cls", "cls")]
+)
+def test_auto_understands_what_sentence_transformers_writes_since_version_6(
+    tmp_path: Path, pooling: str, name: str
+) -> None:
+    config = {"embedding_dimension": 64, "pooling_mode": name, "include_prompt": True}
+    declare(tmp_path, [TRANSFORMER, POOLING], config)
+    assert resolve(AUTO, tmp_path).pooling == pooling
+
+
+def test_auto_finds_the_mean_of_minilm(minilm: Path) -> None:
+    found = resolve(AUTO, minilm)
+    assert (found.pooling, found.normalize) == ("mean", True)
+
+
+def test_auto_finds_the_last_token_of_qwen3() -> None:
+    found = resolve(AUTO, qwen3_files())
+    assert (found.pooling, found.normalize) == ("last", True)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_explicit_settings_beat_what_is_declared(
+    tmp_path: Path, pooling: str, normalize: bool
+) -> None:
+    wanted = EncoderSettings(pooling=pooling, normalize=normalize, prompt="Query: ", dimensions=3)
+    assert resolve(wanted, tmp_path) == wanted  # nothing declared
+    declare(tmp_path, [TRANSFORMER, POOLING, NORMALIZE], declared("cls"))
+    assert resolve(wanted, tmp_path) == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        (EncoderSettings(pooling="auto", normalize=True), "Set pooling to mean, last or cls"),
+        (EncoderSettings(pooling="mean", normalize="auto"), "Set normalize to true or false"),
+    ],
+)
+def test_auto_of_a_checkpoint_that_declares_nothing(
+    tmp_path: Path, settings: EncoderSettings, advice: str
+) -> None:
+    with pytest.raises(InputError, match=advice):
+        resolve(settings, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("modules", "pooling"),
+    [
+        ([TRANSFORMER], None),
+        ([TRANSFORMER, POOLING], None),
+        ([TRANSFORMER, POOLING], declared()),
+        ([TRANSFORMER, POOLING], declared("mean", "cls")),
+        ([TRANSFORMER, POOLING], {**declared(), "pooling_mode_max_tokens": True}),
+        ([TRANSFORMER, POOLING], {"pooling_mode": "weightedmean"}),
+        ([TRANSFORMER, POOLING], {"pooling_mode": ["mean", "cls"]}),
+    ],
+    ids=["no module", "no config", "no mode", "two modes", "max", "weighted mean", "two in a list"],
+)
+def test_auto_of_a_pooling_that_is_not_built(
+    tmp_path: Path, modules: list[str], pooling: dict[str, Any] | None
+) -> None:
+    declare(tmp_path, modules, pooling)
+    with pytest.raises(InputError, match="Set pooling to mean, last or cls"):
+        resolve(AUTO, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "settings", [AUTO, EncoderSettings(normalize=True), EncoderSettings(pooling="mean")]
+)
+def test_auto_refuses_a_module_that_is_not_built(tmp_path: Path, settings: EncoderSettings) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING, DENSE, NORMALIZE], declared("mean"))
+    with pytest.raises(InputError, match="declares a Dense module"):
+        resolve(settings, tmp_path)
+
+
+def test_explicit_settings_leave_out_a_module_that_is_not_built(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING, DENSE, NORMALIZE], declared("mean"))
+    wanted = EncoderSettings(pooling="mean", normalize=False, prompt="")
+    with caplog.at_level(logging.WARNING):
+        assert resolve(wanted, tmp_path) == wanted
+    assert "Dense module is left out" in caplog.text
+
+
+def test_auto_refuses_a_mean_that_leaves_out_the_prompt(tmp_path: Path) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], {**declared("mean"), "include_prompt": False})
+    with pytest.raises(InputError, match="include_prompt"):
+        resolve(EncoderSettings(prompt="Represent the abstract: "), tmp_path)
+
+
+# Prompt, length, dtype
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+PROMPTS = {"query": "Query: ", "document": "Document: "}
+
+
+@pytest.mark.parametrize(
+    ("declared_prompts", "prompt"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"prompts": PROMPTS, "default_prompt_name": None}, ""),
+        ({"prompts": PROMPTS, "default_prompt_name": "document"}, "Document: "),
+    ],
+)
+def test_auto_takes_the_default_prompt_of_the_checkpoint(
+    tmp_path: Path, declared_prompts: object, prompt: str
+) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    if declared_prompts is not None:
+        write(tmp_path / "config_sentence_transformers.json", declared_prompts)
+    assert resolve(AUTO, tmp_path).prompt == prompt
+    for own in ("", "Own: "):
+        assert resolve(EncoderSettings(prompt=own), tmp_path).prompt == own
+
+
+def test_a_default_prompt_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    declared_prompts = {"prompts": PROMPTS, "default_prompt_name": "passage"}
+    write(tmp_path / "config_sentence_transformers.json", declared_prompts)
+    with pytest.raises(InputError, match=r"default prompt 'passage' .* Set prompt"):
+        resolve(AUTO, tmp_path)
+    assert resolve(EncoderSettings(prompt=""), tmp_path).prompt == ""
+
+
+def test_qwen3_and_minilm_have_no_default_prompt(minilm: Path) -> None:
+    assert resolve(AUTO, minilm).prompt == ""
+    assert resolve(AUTO, qwen3_files()).prompt == ""
+
+
+@pytest.mark.parametrize(("max_length", "told"), [(256, False), (257, True)])
+def test_a_length_beyond_the_declared_one_is_told(
+    minilm: Path, caplog: pytest.LogCaptureFixture, max_length: int, told: bool
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert resolve(EncoderSettings(max_length=max_length), minilm).max_length == max_length
+    assert ("declares max_seq_length 256" in caplog.text) == told
+
+
+def test_lower_casing_is_refused_unless_pooling_is_explicit(tmp_path: Path) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    write(tmp_path / "sentence_bert_config.json", {"max_seq_length": 256, "do_lower_case": True})
+    with pytest.raises(InputError, match="do_lower_case"):
+        resolve(AUTO, tmp_path)
+    assert resolve(EncoderSettings(pooling="mean"), tmp_path).pooling == "mean"
+
+
+@pytest.mark.parametrize(
+    "name", ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"]
+)
+def test_cut_declarations_are_refused(tmp_path: Path, name: str) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
+    (tmp_path / name).write_text('{"prompts": {"que')
+    with pytest.raises(InputError, match=rf"{name} is damaged .* Fetch the checkpoint again"):
+        resolve(AUTO, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "dtype"),
+    [
+        (None, None),
+        ({}, None),
+        ({"dtype": "bfloat16"}, "bfloat16"),
+        ({"torch_dtype": "float16"}, "float16"),
+    ],
+)
+def test_the_declared_dtype_has_two_names(
+    tmp_path: Path, config: object, dtype: str | None
+) -> None:
+    if config is not None:
+        write(tmp_path / "config.json", config)
+    assert declared_dtype(tmp_path) == dtype

@@ -1,0 +1,128 @@
+"""What a map keeps, against definitions computed one paper at a time."""
+
+import numpy as np
+import pytest
+from arxiv_embeddings.evaluation import map_scores as map_scores_module
+from arxiv_embeddings.evaluation.labels import Labels
+from arxiv_embeddings.evaluation.map_scores import (
+    RankCorrelation,
+    geodesics,
+    map_scores,
+    trustworthiness,
+)
+from scipy.stats import rankdata, spearmanr
+from sklearn import manifold
+
+
+def unit(papers: int, dimensions: int = 5, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((papers, dimensions), dtype=np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def on_an_arc(papers: int, angle: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return vectors along an arc, which a line is the perfect map of, and that line."""
+    at = np.sort(np.random.default_rng(0).uniform(0, angle, papers))
+    vectors = np.column_stack([np.cos(at), np.sin(at)]).astype(np.float32)
+    return vectors, np.column_stack([at, np.zeros(papers)])
+
+
+def levels_of(papers: int) -> list[Labels]:
+    codes = (np.arange(papers) * 3 // papers).astype(np.int32)
+    return [Labels(level, codes, ("a", "b", "c")) for level in ("category 0", "category 1")]
+
+
+@pytest.mark.parametrize("at_once", [7, 512])
+def test_trustworthiness_is_that_of_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(map_scores_module, "QUERIES_AT_ONCE", at_once)
+    vectors, places = unit(60), np.random.default_rng(1).normal(size=(60, 2))
+    mine = trustworthiness(vectors, places, np.arange(60), 7)
+    # For vectors of length 1 Euclidean distances and cosines have the same order.
+    wanted = manifold.trustworthiness(vectors, places, n_neighbors=7)
+    assert mine.mean() == pytest.approx(wanted, abs=1e-9)
+    some = np.array([3, 20, 59])
+    np.testing.assert_array_equal(trustworthiness(vectors, places, some, 7), mine[some])
+
+
+def test_geodesics_are_the_shortest_ways() -> None:
+    vectors, k = unit(25), 3
+    apart = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors, axis=2)
+    ways = np.full((25, 25), np.inf)
+    for row in range(25):
+        ways[row, row] = 0
+        for other in np.argsort(apart[row])[1 : k + 1]:
+            ways[row, other] = ways[other, row] = apart[row, other]
+    for middle in range(25):  # Floyd and Warshall
+        ways = np.minimum(ways, ways[:, [middle]] + ways[[middle]])
+    np.testing.assert_allclose(geodesics(vectors, k), ways, atol=1e-5)
+
+
+def test_identical_vectors_are_joined() -> None:
+    vectors = np.repeat(unit(4), 3, axis=0)
+    ways = geodesics(vectors, 2)
+    assert ways[0, 2] < 1e-6
+    assert np.isinf(ways[0, 3])  # all neighbours of a vector are its copies
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
+    upper = np.triu_indices(12, 1)
+    wanted = spearmanr(first[upper], second[upper])[0]
+    assert RankCorrelation(first, second)(np.ones(12)) == pytest.approx(wanted)
+
+
+def test_resampled_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
+    upper = np.triu_indices(12, 1)
+    ranks = np.zeros((2, 12, 12))
+    for number, values in enumerate((first, second)):
+        ranks[number][upper] = rankdata(values[upper])
+        ranks[number] += ranks[number].T
+    counts = rng.integers(4, size=12)
+    drawn = np.repeat(np.arange(12), counts)
+    pairs = np.array([(i, j) for i in drawn for j in drawn if i != j]).T
+    wanted = np.corrcoef(ranks[0][tuple(pairs)], ranks[1][tuple(pairs)])[0, 1]
+    assert RankCorrelation(first, second)(counts) == pytest.approx(wanted)
+    assert np.isnan(RankCorrelation(first, np.ones((12, 12)))(counts))
+
+
+def test_a_perfect_map_has_perfect_scores_and_a_shuffled_one_has_not() -> None:
+    vectors, places = on_an_arc(300)
+    rows = np.arange(300)
+    good = map_scores(vectors, levels_of(300), rows, places, "PHATE")
+    shuffled = np.random.default_rng(0).permutation(places)
+    bad = map_scores(vectors, levels_of(300), rows, shuffled, "PHATE")
+    assert [score.metric for score in good[:2]] == ["trustworthiness", "demap"]
+    for best, worst in zip(good, bad, strict=True):
+        assert best.family == "map"
+        assert best.method == "PHATE"
+        assert best.value is not None
+        assert worst.value is not None
+        assert best.value > 0.95
+        assert worst.value < 0.6
+        low, high = best.interval
+        assert low is not None
+        assert high is not None
+        assert low <= best.value <= high
+
+
+def test_samples_and_unconnected_pairs_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_scores_module, "TRUSTED", 50)
+    monkeypatch.setattr(map_scores_module, "WALKED", 80)
+    monkeypatch.setattr(map_scores_module, "EDGES", 5)
+    near, places = on_an_arc(60, 0.5)
+    vectors, places = np.vstack([near, -near]), np.vstack([places, places + 9])
+    matrix = np.repeat(vectors, 2, axis=0)
+    rows = np.arange(120) * 2
+    trust, demap, *accuracies = map_scores(matrix, levels_of(240), rows, places, "PCA")
+    of_map = "a random sample of 120 of 240 papers"
+    assert trust.note == f"{of_map}; a random sample of 50 of 120 papers; 10 neighbours"
+    assert trust.papers == 50
+    assert demap.papers == 80
+    assert "% of pairs are not connected and count as farthest" in demap.note
+    assert {score.note for score in accuracies} == {of_map}
+    assert {score.papers for score in accuracies} == {120}

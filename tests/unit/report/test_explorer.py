@@ -1,0 +1,84 @@
+"""What the explorer page holds; tests/browser opens it."""
+
+import base64
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from arxiv_embeddings.report.explorer.page import Points, render_page, script_json, title_of
+from arxiv_embeddings.report.pages.scores import differences_table, scores_table
+from arxiv_embeddings.report.pages.table import Table, render_tables
+
+EVIL = "</script><img src=x onerror=alert(1)><!-- & \u2028"
+
+
+def page_data(page: str) -> dict[str, Any]:
+    match = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert match
+    content: dict[str, Any] = json.loads(match[1])
+    return content
+
+
+def test_script_json_cannot_end_its_element() -> None:
+    text = script_json({"title": EVIL})
+    assert not set(text) & set("<>&\u2028")
+    assert json.loads(text) == {"title": EVIL}
+
+
+def test_the_page_holds_the_points() -> None:
+    points = Points(
+        x=np.array([0.5, -1.25]),
+        y=np.array([2.0, 3.0]),
+        ids=["hep-th/9901001", "2401.00001"],
+        titles=[EVIL, "Plain"],
+        categories_0=["hep-th", "cs"],
+        categories_1=["hep-th", "cs.CL"],
+    )
+    page = render_page(points, "<b>model</b>", "map", "https://arxiv.org/abs/")
+    data = page_data(page)
+    assert np.frombuffer(base64.b64decode(data["x"]), "<f4").tolist() == [0.5, -1.25]
+    codes = np.frombuffer(base64.b64decode(data["category"]), "<u2")
+    assert [data["categories"][code] for code in codes] == [["hep-th"] * 2, ["cs", "cs.CL"]]
+    assert data["titles"] == [EVIL, "Plain"]
+    assert "&lt;b&gt;model&lt;/b&gt;" in page
+    assert "<img" not in page.split('<script id="data"')[1].split("</script>")[0]
+    assert (
+        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src" in page
+    )  # nothing is loaded
+
+
+@pytest.mark.parametrize(
+    ("topic", "title"),
+    [
+        ("A title\n  in two lines   We show that", "A title in two lines"),
+        ("No abstract mark here", "No abstract mark here"),
+        ("word " * 100, "word " * 32 + "…"),
+    ],
+)
+def test_titles_end_where_the_abstract_begins(topic: str, title: str) -> None:
+    assert title_of(topic) == title
+
+
+def test_tables_show_markup_as_text() -> None:
+    page = render_tables("Heading", [Table("<i>", EVIL, ["a"], [[EVIL]])])
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+def test_scores_stand_side_by_side() -> None:
+    key = {"family": "space", "method": "k-NN", "metric": "accuracy_at_1", "level": "category 0"}
+    one = {"model": "one", **key, "value": 0.5, "low": 0.4, "high": 0.6, "papers": 9, "note": ""}
+    two = {**one, "model": "two", "value": None, "low": None, "high": None, "note": "too few"}
+    table = scores_table([one, two])
+    assert table.columns[3:5] == ["one", "two"]
+    assert table.rows == [
+        [
+            *("accuracy at 1", "category 0", "space, k-NN"),
+            *("0.5000 [0.4000, 0.6000]", "left out", "9", "too few"),
+        ]
+    ]
+    difference = {"model a": "one", "model b": "two", **key, "difference": -0.1}
+    rows = differences_table([{**difference, "low": -0.2, "high": -0.05, "real": True}]).rows
+    assert rows[0][3:] == ["one − two", "-0.1000 [-0.2000, -0.0500]", "yes"]

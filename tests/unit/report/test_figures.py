@@ -1,0 +1,171 @@
+"""What the pictures show: numbers, names, and the same bytes every time."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.report.figures.categories import biggest, draw_categories
+from arxiv_embeddings.report.figures.confusion import confusion
+from arxiv_embeddings.report.figures.map import draw_map, map_title
+from arxiv_embeddings.report.figures.scores import draw_scores
+from arxiv_embeddings.report.figures.style import save
+from arxiv_embeddings.report.figures.throughput import draw_throughput
+from arxiv_embeddings.report.figures.tokens import draw_tokens, truncation
+from arxiv_embeddings.report.inputs import read_rows
+from support.data.make_evaluation import make_evaluation, make_manifest, make_papers, make_scores
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def texts(svg: Path) -> list[str]:
+    """The texts of an SVG picture."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model with 600 papers of 60 categories, evaluated."""
+    folder = tmp_path_factory.mktemp("results") / "model"
+    make_papers(folder / "papers.parquet", papers=600, categories=60)
+    make_evaluation(folder)
+    make_manifest(folder / "manifest.json", papers=600)
+    return folder
+
+
+def draw(script: Script, model: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    evaluation = model / "evaluation"
+    return script(
+        "draw_model.py",
+        *("--label", "some-model", "--papers", model / "papers.parquet"),
+        *("--manifest", model / "manifest.json", "--map", evaluation / "map.parquet"),
+        *("--map-report", evaluation / "map.json", "--clusters", evaluation / "clusters.parquet"),
+        *("--tokens", evaluation / "tokens.parquet", "--folder", folder),
+    )
+
+
+def test_a_model_s_pictures_are_drawn_alike_every_time(
+    script: Script, model: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        done = draw(script, model, tmp_path / name)
+        assert done.returncode == 0, done.stdout
+    drawn = sorted(path.name for path in (tmp_path / "one").iterdir())
+    stems = ["confusion", "map-category-0", "map-category-1", "throughput", "tokens"]
+    assert drawn == [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+    for name in drawn:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    shown = texts(tmp_path / "one/map-category-1.svg")
+    assert "some-model: PCA (stand-in for PHATE) map of 600 papers" in shown
+    assert any(text.startswith("other (") for text in shown)
+
+
+def test_a_map_of_other_papers_is_refused(script: Script, model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make_papers(other / "papers.parquet", papers=500, categories=5)
+    make_manifest(other / "manifest.json", papers=500)
+    (other / "evaluation").symlink_to(model / "evaluation")
+    done = draw(script, other, tmp_path / "pictures")
+    assert done.returncode == 1
+    assert "is about other papers" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_rows_are_checked(model: Path) -> None:
+    tokens = read_rows(model / "evaluation/tokens.parquet", ["tokens"], papers=600)
+    assert tokens["row"].tolist() == list(range(600))
+    with pytest.raises(InputError, match=r"missing\.parquet cannot be read"):
+        read_rows(model / "missing.parquet", ["x"], papers=600)
+
+
+def test_thirty_thousand_points_stay_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(30_000, 2))
+    names = np.array([f"c{code:02d}" for code in rng.integers(60, size=30_000)])
+    about = {"method": "PHATE", "papers": 1_000_000}
+    save(draw_map(places[:, 0], places[:, 1], names, "category 1", "m", about), tmp_path / "map")
+    assert (tmp_path / "map.svg").stat().st_size < 3e6
+    assert "m: PHATE map of 30,000 of 1,000,000 papers" in texts(tmp_path / "map.svg")
+
+
+def test_map_titles_name_a_stand_in() -> None:
+    assert map_title({"method": "PHATE", "papers": 10}, 10) == "PHATE map of 10 papers"
+    assert map_title({"method": "PCA", "papers": 10}, 10).startswith("PCA (stand-in for PHATE)")
+
+
+def test_confusion_pairs_clusters_with_categories() -> None:
+    categories = np.array(["a"] * 4 + ["b"] * 4 + ["c"] * 2)
+    clusters = np.array([2, 2, 2, 0, 0, 0, 0, -1, 1, 2])
+    found = confusion(categories, clusters)
+    assert found.rows == ["a", "b", "c"]
+    assert found.papers == 9
+    np.testing.assert_allclose(found.shares, np.array([[0.75, 0.25, 0], [0, 1, 0], [0.5, 0, 0.5]]))
+
+
+def test_confusion_groups_what_has_no_row() -> None:
+    categories = np.array(["a"] * 4 + ["b"] * 3 + ["c"] * 2 + ["d"])
+    clusters = np.array([0, 0, 0, 3, 1, 1, 1, 2, 2, 0])
+    found = confusion(categories, clusters, named=2)
+    assert found.rows == ["a", "b", "other (2 categories)"]
+    np.testing.assert_allclose(
+        found.shares, np.array([[0.75, 0, 0.25], [0, 1, 0], [1 / 3, 0, 2 / 3]])
+    )
+
+
+def test_confusion_with_fewer_clusters_than_categories() -> None:
+    found = confusion(np.array(["a", "a", "b"]), np.array([0, 0, 0]))
+    assert found.shares.tolist() == [[1.0], [1.0]]
+
+
+def test_truncation_counts_papers_and_tokens() -> None:
+    tokens = np.array([5, 10, 11, 20], dtype=np.int32)
+    assert truncation(tokens, 10) == (0.5, 11 / 46)
+    assert truncation(tokens, 20) == (0.0, 0.0)
+
+
+def test_the_token_picture_says_what_is_cut(tmp_path: Path) -> None:
+    save(draw_tokens(np.array([5, 10, 11, 20], dtype=np.int32), 10, "m"), tmp_path / "tokens")
+    shown = " ".join(texts(tmp_path / "tokens.svg"))
+    assert "50.0% of the papers are longer" in shown
+    assert "23.9% of all tokens are cut off" in shown
+
+
+def test_the_biggest_categories_have_bars() -> None:
+    corpus = {"a": 5, "b": 9, "c": 1, "d": 2}
+    assert biggest(corpus, {"b": 3, "c": 1, "d": 1}, named=2) == [
+        ("b", 9, 3),
+        ("a", 5, 0),
+        ("other (2 categories)", 3, 2),
+    ]
+
+
+def test_the_categories_picture_gives_both_totals(tmp_path: Path) -> None:
+    corpus = {"category 0": {"a": 8}, "category 1": {"a.x": 5, "a.y": 3}}
+    sample = {"category 0": {"a": 4}, "category 1": {"a.x": 4}}
+    save(draw_categories(corpus, sample, "corpus"), tmp_path / "categories")
+    shown = texts(tmp_path / "categories.svg")
+    assert "corpus: 8 papers in the corpus, 4 in the sample" in shown
+    assert "3 / 0" in shown
+
+
+def test_scores_are_drawn_with_models_and_omissions(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    make_scores(tmp_path / "scores.parquet", ["one", "two"])
+    figure = draw_scores(pq.read_table(tmp_path / "scores.parquet").to_pylist())
+    save(figure, tmp_path / "scores")
+    shown = texts(tmp_path / "scores.svg")
+    assert {"one", "two", "V-measure", "left out", "flat clustering: MiniBatchKMeans"} <= set(shown)
+
+
+def test_throughput_leaves_out_shards_that_embedded_nothing(tmp_path: Path) -> None:
+    make_manifest(tmp_path / "manifest.json", papers=600)
+    shards = json.loads((tmp_path / "manifest.json").read_text())["shards"]
+    shards[0].update(papers_resumed=100, papers_per_second=0.0)
+    save(draw_throughput(shards, "m"), tmp_path / "throughput")
+    shown = texts(tmp_path / "throughput.svg")
+    assert "m: throughput of 6 shards, 1 resumed whole and not shown" in shown

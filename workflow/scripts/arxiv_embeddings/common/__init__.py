@@ -1,0 +1,1 @@
+"""What every package uses: errors, files, matrices, progress, versions. It imports no other package."""

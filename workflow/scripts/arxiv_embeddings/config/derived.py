@@ -1,0 +1,128 @@
+"""What a config asks for, in numbers and names: the part of the rules that needs no Snakemake."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ..common.errors import InputError
+from .encoder_settings import EncoderSettings
+
+WOS_FILES = ("X.txt", "YL1.txt", "YL2.txt")
+
+
+def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
+    """Return the shards of a sample of ``papers``: name to (first row, row behind the last)."""
+    return {
+        f"{number:05d}": (start, min(start + size, papers))
+        for number, start in enumerate(range(0, papers, size))
+    }
+
+
+def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
+    """Return the encoder settings of an entry of ``models:``."""
+    names = ("pooling", "max_length", "normalize", "dtype", "prompt", "dimensions")
+    return EncoderSettings(**{name: model[name] for name in names})
+
+
+def read_filter_report(path: Path) -> dict[str, Any]:
+    """Return what ``filter_papers`` reported.
+
+    Raises:
+        FileNotFoundError: the filter has not run yet, which Snakemake takes for "not known yet".
+        InputError: the file is damaged.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text())
+        report["snapshot"]["bytes"], report["records"]["kept"]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error!r}). Delete it and run again.") from error
+    return report
+
+
+def format_of(corpus: dict[str, Any]) -> str:
+    """Return ``corpus.format``. Arxiv need not be written there, and is not added to the manifests."""
+    return str(corpus.get("format", "arxiv"))
+
+
+def format_options(corpus: dict[str, Any]) -> str:
+    """Return what the filter must know to read the corpus, as options for a shell; none for arXiv's."""
+    if format_of(corpus) == "arxiv":
+        return ""
+    options = ["--format", format_of(corpus)]
+    if "columns" in corpus:
+        options += ["--columns", json.dumps(corpus["columns"])]
+    return "".join(f" {shlex.quote(option)}" for option in options)
+
+
+def category_prefixes(corpus: dict[str, Any]) -> list[str]:
+    """Return the beginnings of the wanted categories; none where all are wanted."""
+    wanted = corpus.get("categories", "all")
+    return [] if wanted == "all" else list(wanted)
+
+
+def snapshot_files(path: Path, kind: str) -> list[Path]:
+    """Return the files of a snapshot of this format: those in its folder, or itself."""
+    return [path / name for name in WOS_FILES] if kind == "wos" else [path]
+
+
+def snapshot_bytes(path: Path, corpus: dict[str, Any]) -> int:
+    """Return the size of the snapshot: of all its files together."""
+    return sum(file.stat().st_size for file in snapshot_files(path, format_of(corpus)))
+
+
+def same_input(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
+    """Tell whether ``report`` is of this snapshot (by its size) and these categories."""
+    mine = snapshot_bytes(snapshot, corpus), category_prefixes(corpus)
+    return mine == (report["snapshot"]["bytes"], report["categories"])
+
+
+def check_size(size: int | None, papers: int) -> None:
+    """Fail if a sample of ``size`` papers (None: all) cannot be drawn from ``papers``."""
+    if size is not None and size > papers:
+        raise InputError(
+            f"sample.size asks for {size:,} papers, but only {papers:,} passed the filter. "
+            "Lower sample.size, set it to all, or widen corpus.categories."
+        )
+
+
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Tell whether this machine has an NVIDIA or AMD GPU, by its device files."""
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
+
+
+def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> str:
+    """Return a few lines that say what will be made from what.
+
+    Args:
+        config: the config with all defaults.
+        snapshot: where the snapshot lies.
+        folder: where the results go.
+        gpu: whether shards are embedded on GPUs.
+    """
+    corpus, sample, size = config["corpus"], config["sample"], config["shards"]["size"]
+    if sample["size"] == "all":
+        papers, shards = "all papers", f"shards of {size:,}"
+    else:
+        papers = f"{sample['size']:,} papers"
+        shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
+    gigabytes = f"{snapshot_bytes(snapshot, corpus) / 1e9:.2f} GB"
+    kind = "" if format_of(corpus) == "arxiv" else f", format {format_of(corpus)}"
+    categories = ", ".join(category_prefixes(corpus)) or "all categories"
+    lines = [
+        f"Snapshot  {snapshot} ({gigabytes}{kind})",
+        f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}, in {shards}",
+    ]
+    for model in config["models"]:
+        asked = encoder_settings(model).to_dict()
+        settings = ", ".join(
+            f"{name} {asked[name]}" for name in ("pooling", "max_length", "normalize", "dtype")
+        )
+        lines.append(f"Model     {model['label']}: {model['name']} ({settings})")
+    lines.append(
+        f"Device    {'GPU' if gpu else 'CPU (this machine has no GPU): fine for a demo, slow for a corpus'}"
+    )
+    lines.append(f"Results   {folder}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""From papers to verified vectors: batches, encoder, shards, merging."""

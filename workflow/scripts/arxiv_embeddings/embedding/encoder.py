@@ -1,0 +1,188 @@
+"""The encoder: a checkpoint on a device, and the hot loop that turns token ids into vectors."""
+
+import contextlib
+import copy
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from ..checkpoint.declared import declared_dtype, resolve
+from ..checkpoint.weights import is_causal, load_model
+from ..common.errors import InputError
+from ..config.encoder_settings import EncoderSettings
+from .batches import plan_batches
+from .devices import choose_dtype
+from .pooling import finish, pool
+
+log = logging.getLogger(__name__)
+
+TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 32_768}  # where the caller leaves it to us
+
+
+def resolve_for(settings: EncoderSettings, folder: Path, device: torch.device) -> EncoderSettings:
+    """Return ``settings`` with all that is ``auto`` as the checkpoint in ``folder`` and the device have it.
+
+    Raises:
+        InputError: as resolve and choose_dtype.
+    """
+    dtype = choose_dtype(settings.dtype, device, declared_dtype(folder))
+    return dataclasses.replace(resolve(settings, folder), dtype=str(dtype).removeprefix("torch."))
+
+
+class Encoder:
+    """A checkpoint that turns texts into vectors.
+
+    Attributes:
+        dimensions: components of a vector.
+        attention: how padding is kept out of attention, for the log and the manifest.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: EncoderSettings,
+        device: torch.device,
+        tokens_per_batch: int | None = None,
+    ) -> None:
+        """Load the checkpoint in ``folder``; ``settings`` are resolved.
+
+        Raises:
+            InputError: the checkpoint cannot be loaded, or cannot do what the settings ask.
+        """
+        self.device = device
+        self.settings = settings
+        dtype = getattr(torch, settings.dtype)
+        self._lower = device.type == "cpu" and dtype != torch.float32
+        self._threads = torch.get_num_threads()
+        self._tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[device.type]
+        # On a GPU all is computed in the dtype. A CPU only multiplies in it: as fast there, and closer
+        # to float32.
+        self._model = load_model(folder, torch.float32 if device.type == "cpu" else dtype)
+        self._check_sizes()
+        self._model.to(device)
+        self._causal = is_causal(self._model)
+        if self._lower:
+            for module in self._model.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.to(dtype)
+        self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
+        self.dimensions = settings.dimensions or self._model.config.hidden_size
+
+    def copy_on(self, device: torch.device) -> Self:
+        """Return the same encoder on another device of the same kind, with weights of its own."""
+        other = copy.copy(self)
+        other.device, other._model = device, copy.deepcopy(self._model).to(device)
+        return other
+
+    def encode(
+        self, ids: Sequence[Sequence[int]], report: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Return the vectors (len(ids), dimensions), float32, of tokenized texts.
+
+        The vector of a text does not depend on the texts beside it, up to rounding. ``report`` is
+        called after every batch with its numbers of texts and of tokens.
+
+        Raises:
+            InputError: the memory does not suffice for one text alone.
+        """
+        batches = plan_batches([len(row) for row in ids], self._tokens_per_batch)
+        outputs = []  # still on the device: fetched once at the end, so that a GPU need not wait
+        with self._mapping() as each:
+            vectors_of = each(self._encode_batch, ([ids[i] for i in batch] for batch in batches))
+            for batch, output in zip(batches, vectors_of, strict=True):
+                outputs.append(output)
+                if report is not None:
+                    report(len(batch), sum(len(ids[i]) for i in batch))
+        vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
+        if batches:
+            vectors[np.concatenate(batches)] = torch.cat(outputs).cpu().numpy()
+        return vectors
+
+    @contextlib.contextmanager
+    def _mapping(self) -> Iterator[Callable[..., Iterable[torch.Tensor]]]:
+        """Yield what ``map`` is for the batches of a device.
+
+        A CPU computes as many at a time as it has threads, each on one: threads that share a product of
+        matrices wait for one another, and between the products most of the work is done on one.
+        A GPU is given one after another.
+        """
+        if self.device.type == "cuda":
+            yield map
+            return
+        with ThreadPoolExecutor(self._threads, "batch", torch.set_num_threads, (1,)) as pool:
+            yield pool.map
+
+    def _encode_batch(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the vectors (rows, dimensions) of a batch, in parts if memory does not suffice for all."""
+        lengths = [len(row) for row in ids]
+        parts = plan_batches(lengths, self._tokens_per_batch)
+        if len(parts) > 1:  # planned before memory ran out; parts of sorted rows keep their order
+            return torch.cat([self._encode_batch([ids[i] for i in part]) for part in parts])
+        try:
+            return self._forward(ids)
+        except torch.OutOfMemoryError:
+            pass  # dealt with outside the handler, as the error holds the batch's tensors
+        self._halve_budget(rows=len(ids), longest=max(lengths))
+        return self._encode_batch(ids)
+
+    def _forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the vectors (rows, dimensions), float32, of one batch."""
+        with torch.inference_mode(), self._autocast(), self._current():
+            lengths = torch.tensor([len(row) for row in ids])
+            longest = int(lengths.max())
+            tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+            for row, own in zip(tokens, ids, strict=True):
+                row[: len(own)] = torch.as_tensor(own)
+            tokens, lengths = self._send(tokens), self._send(lengths)
+            # Without a mask attention may take its fastest kernel. Padding on the right is out of reach
+            # for the real tokens of a causal model; elsewhere rows of different length need the mask.
+            mask = None
+            if not self._causal and any(len(own) != longest for own in ids):
+                mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()
+            hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
+            vectors = pool(hidden, lengths, str(self.settings.pooling))
+            return finish(vectors, self.settings.dimensions, bool(self.settings.normalize))
+
+    def _send(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return ``tensor`` on the device. Out of pinned memory the CPU does not wait for a GPU."""
+        if self.device.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._lower)
+
+    def _current(self) -> contextlib.AbstractContextManager[None]:
+        """Make a GPU the current one of this thread, as kernels written in Triton ask for."""
+        gpu = self.device.type == "cuda"
+        return torch.cuda.device(self.device) if gpu else contextlib.nullcontext()
+
+    def _halve_budget(self, rows: int, longest: int) -> None:
+        if rows == 1:
+            raise InputError(
+                f"The memory of {self.device} does not suffice for one text of {longest} tokens. "
+                "Lower max_length, or use a GPU with more memory."
+            )
+        self._tokens_per_batch = rows * longest // 2
+        log.warning("Out of memory: going on with %d tokens a batch.", self._tokens_per_batch)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check_sizes(self) -> None:
+        """Fail if max_length or dimensions is more than the checkpoint can do."""
+        config, wanted = self._model.config, self.settings
+        limit = getattr(config, "max_position_embeddings", None) or wanted.max_length
+        if wanted.max_length > limit:
+            raise InputError(
+                f"max_length is {wanted.max_length}, but the checkpoint takes {limit} tokens at most."
+            )
+        if wanted.dimensions and wanted.dimensions > config.hidden_size:
+            raise InputError(
+                f"dimensions is {wanted.dimensions}, but the checkpoint's vectors have {config.hidden_size}."
+            )

@@ -1,0 +1,1 @@
+"""What embedding a sample will cost, before it is embedded."""

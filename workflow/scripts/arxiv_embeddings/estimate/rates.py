@@ -1,0 +1,102 @@
+"""How many tokens a job embeds in a second: as finished shards measured it, or as data sheets promise."""
+
+import collections
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..common.errors import InputError
+from ..embedding.devices import best_gpu_dtype
+from .flop import Work
+
+SHARE_OF_PEAK = 0.4  # assumed of a GPU whose rate nobody has measured or given
+TOKENIZED_PER_SECOND = 4e6  # assumed of 8 threads; keeps small models from looking faster than that
+
+# Compute capability, and TFLOP/s of dense matrix products as NVIDIA publishes them, with 16-bit numbers and with
+# float32 (TF32 is not used): data sheets of H100 SXM, L40S, A100 80GB SXM, V100 SXM2 and T4.
+PEAKS = {
+    "H100 SXM": ((9, 0), {"bfloat16": 989.0, "float16": 989.0, "float32": 67.0}),
+    "L40S": ((8, 9), {"bfloat16": 362.0, "float16": 362.0, "float32": 91.6}),
+    "A100": ((8, 0), {"bfloat16": 312.0, "float16": 312.0, "float32": 19.5}),
+    "V100": ((7, 0), {"float16": 125.0, "float32": 15.7}),
+    "T4": ((7, 5), {"float16": 65.0, "float32": 8.1}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """Tokens per second of a job on a kind of device, and in words where the number comes from."""
+
+    device: str
+    tokens_per_second: float
+    basis: str
+    devices: int = 1  # that the job has
+
+
+def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
+    """Return the rates at which finished shards of a checkpoint were embedded, by device and dtype.
+
+    Args:
+        shards: the folder of the shards' manifests; it need not exist.
+        checkpoint: as ``checkpoints.read_manifest`` returns it; manifests of another are left out.
+
+    Raises:
+        InputError: a manifest is damaged.
+    """
+    tokens: dict[tuple[str, int, str], float] = collections.defaultdict(float)
+    seconds: dict[tuple[str, int, str], float] = collections.defaultdict(float)
+    counts: collections.Counter[tuple[str, int, str]] = collections.Counter()
+    for path in sorted(shards.glob("[0-9]*.json")):
+        try:
+            manifest = json.loads(path.read_text())
+            device = manifest["device"]
+            kind = device["name"], device["count"], manifest["encoder"]["dtype"]
+            # The rate leaves out what an earlier run had finished; "tokens" does not.
+            done = manifest["tokens_per_second"] * manifest["seconds"]
+            if manifest["checkpoint"] != checkpoint or not done:
+                continue
+            tokens[kind] += done
+            seconds[kind] += manifest["seconds"]
+            counts[kind] += 1
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} is no manifest of a shard ({error!r}). Delete it and its .npy to make it anew."
+            ) from error
+    return [
+        Rate(
+            device=f"{count} × {name}" if count > 1 else name,
+            tokens_per_second=tokens[name, count, dtype] / seconds[name, count, dtype],
+            basis=f"measured: {shards_done} shard(s), {dtype}",
+            devices=count,
+        )
+        for (name, count, dtype), shards_done in counts.items()
+    ]
+
+
+def published_rates(
+    work: Work, lengths: np.ndarray, wanted: str, declared: str | None = None
+) -> list[Rate]:
+    """Return the rates of kinds of GPU if they reach ``SHARE_OF_PEAK`` of their published peak.
+
+    Args:
+        work: of the model.
+        lengths: tokens of some papers, as the model sees them.
+        wanted: dtype as the config asks for it. Kinds of GPU that do not have it are left out.
+        declared: the dtype the checkpoint says it is made for, which decides where auto is wanted.
+    """
+    flop_per_token = work.flop(lengths) / lengths.sum()
+    rates = []
+    for device, (capability, peaks) in PEAKS.items():
+        best = str(best_gpu_dtype(capability, declared)).removeprefix("torch.")
+        dtype = best if wanted == "auto" else wanted
+        if dtype not in peaks:
+            continue
+        rate = SHARE_OF_PEAK * peaks[dtype] * 1e12 / flop_per_token
+        basis = f"not measured: {SHARE_OF_PEAK:.0%} of {peaks[dtype]:g} TFLOP/s, {dtype}"
+        if rate > TOKENIZED_PER_SECOND:
+            rate, basis = TOKENIZED_PER_SECOND, "not measured: no faster than 8 threads tokenize"
+        rates.append(Rate(device, rate, basis))
+    return rates

@@ -1,1 +1,0 @@
-"""The page to explore a model's map with."""

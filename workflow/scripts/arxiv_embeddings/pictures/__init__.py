@@ -1,1 +1,0 @@
-"""Pictures of the results, as a paper could print them."""

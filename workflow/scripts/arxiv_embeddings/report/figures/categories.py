@@ -1,0 +1,85 @@
+"""Papers per category, in the corpus and in the sample drawn from it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ..palette import COLOURS
+from .style import new_figure
+
+LEVELS = ("category 0", "category 1")
+NAMED = 40  # bars that stay legible in one column
+BAR_HEIGHT, AROUND_PANEL = 0.17, 0.55  # inches
+
+Counts = Mapping[str, int]
+
+
+def biggest(corpus: Counts, sample: Counts, named: int = NAMED) -> list[tuple[str, int, int]]:
+    """Return name, papers in the corpus and papers in the sample of the biggest categories.
+
+    They stand by their size in the corpus, then by name; the rest is summed up in a last row.
+    """
+    order = sorted(corpus, key=lambda name: (-corpus[name], name))
+    rows = [(name, corpus[name], sample.get(name, 0)) for name in order[:named]]
+    if rest := order[named:]:
+        name = rest[0] if len(rest) == 1 else f"other ({len(rest)} categories)"
+        in_sample = sum(sample.get(name, 0) for name in rest)
+        rows.append((name, sum(corpus[name] for name in rest), in_sample))
+    return rows
+
+
+def draw_categories(
+    corpus: Mapping[str, Counts], sample: Mapping[str, Counts], name: str
+) -> Figure:
+    """Draw the share of each category among the papers of the corpus and of the sample.
+
+    Args:
+        corpus: papers per category, by level.
+        sample: the same of the sample.
+        name: of the corpus.
+    """
+    tables = [biggest(corpus[level], sample[level]) for level in LEVELS]
+    heights = [max(len(table), 3) * BAR_HEIGHT for table in tables]
+    figure = new_figure(height=sum(heights) + AROUND_PANEL * len(LEVELS) + 0.5)
+    panels = figure.subplots(len(LEVELS), 1, gridspec_kw={"height_ratios": heights})
+    totals = sum(corpus[LEVELS[0]].values()), sum(sample[LEVELS[0]].values())
+    for axes, level, table in zip(panels, LEVELS, tables, strict=True):
+        _draw_panel(axes, table, totals)
+        number = len(corpus[level])
+        axes.set_title(f"{level}: {number:,} categor{'y' if number == 1 else 'ies'}")
+    panels[-1].set_xlabel(
+        "share of the papers; beside each bar, papers in the corpus and in the sample"
+    )
+    figure.suptitle(
+        f"{name}: {totals[0]:,} papers in the corpus, {totals[1]:,} in the sample",
+        x=0.01,
+        ha="left",
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2)
+    return figure
+
+
+def _draw_panel(axes: Axes, table: list[tuple[str, int, int]], totals: tuple[int, int]) -> None:
+    places = np.arange(len(table))
+    shares = np.array([[row[1] / totals[0], row[2] / totals[1]] for row in table])
+    axes.barh(places - 0.2, shares[:, 0], 0.4, color=COLOURS[1], label="corpus")
+    axes.barh(places + 0.2, shares[:, 1], 0.4, color=COLOURS[0], label="sample")
+    for place, (_, in_corpus, in_sample), share in zip(places, table, shares, strict=True):
+        axes.annotate(
+            f"{in_corpus:,} / {in_sample:,}",
+            (share.max(), place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6,
+            color="#555555",
+        )
+    axes.set_yticks(places, [row[0] for row in table], fontsize=7)
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_xlim(0, shares.max() * 1.15)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    axes.grid(axis="x")

@@ -1,0 +1,1 @@
+"""HTML tables of the report."""
