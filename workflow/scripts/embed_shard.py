@@ -1,60 +1,82 @@
-"""Embed one shard of the drawn papers. Runs by itself where only torch and transformers are installed."""
+"""Embed one shard: compute the vectors that the store lacks. Runs by itself where only torch and transformers are installed."""
 
 import argparse
 import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
+from arxiv_embeddings.checkpoint.declared import resolve
+from arxiv_embeddings.checkpoint.fetch import read_manifest
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
-from arxiv_embeddings.embedding.chunks import forget_chunks
 from arxiv_embeddings.embedding.devices import choose_devices, describe
 from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
-from arxiv_embeddings.embedding.shard import embed_shard
+from arxiv_embeddings.embedding.shard import embed_shard, rows_to_embed
+from arxiv_embeddings.embedding.store import groups, pieces_in
 
 log = logging.getLogger(__name__)
 
-# What a killed job has to do again, at most, for each device. Batches are filled out of one chunk: a GPU's
-# are large, and out of 256 papers a third of them would be padding.
+# What a killed job has to do again, at most, for each device. A batch never crosses a chunk. GPU batches are
+# large: with chunks of 256 papers a third of each batch would be padding.
 PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 
 def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
-    # For the tokenizer, which else takes all cores.
+    # For the tokenizer, which otherwise takes all cores.
     os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
-    device, *more = choose_devices(arguments.device, arguments.gpus)
-    about = {**describe(device), "count": 1 + len(more)}
-    packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
-    settings = resolve_for(arguments.encoder, arguments.model, device)
+    checkpoint = read_manifest(arguments.model)
+    settings = resolve(arguments.encoder, arguments.model)
+    rows = np.arange(arguments.start, arguments.stop)
+    if arguments.rows is not None:
+        rows = np.load(arguments.rows, allow_pickle=False)[arguments.start : arguments.stop]
+    left = missing_rows(arguments, rows, settings)
+    if len(left):  # only then are the device and the model's weights needed
+        device, *more = choose_devices(arguments.device, arguments.gpus)
+        settings = resolve_for(settings, arguments.model, device)
+        left = missing_rows(arguments, rows, settings)
+    if len(left):
+        about = {**describe(device), "count": 1 + len(more)}
+        packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
 
-    def load_encoders() -> list[Encoder]:
-        encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)
-        log.info(
-            "Encoding on %s with %s: %s; attention: %s.",
-            about,
-            packages,
-            settings.to_json(),
-            encoder.attention,
+        def load_encoders() -> list[Encoder]:
+            encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)
+            log.info(
+                "Encoding on %s with %s: %s; attention: %s.",
+                about,
+                packages,
+                settings.to_json(),
+                encoder.attention,
+            )
+            return [encoder, *(encoder.copy_on(other) for other in more)]
+
+        embed_shard(
+            arguments.papers,
+            left,
+            shard=arguments.shard,
+            papers_per_chunk=PAPERS_PER_CHUNK[device.type],
+            tokenizer=Tokenizer(arguments.model, settings),
+            load_encoders=load_encoders,
+            store_folder=arguments.store,
+            made_by={"checkpoint": checkpoint, "device": about, "versions": packages},
         )
-        return [encoder, *(encoder.copy_on(other) for other in more)]
+    counts = {"papers": len(rows), "found": len(rows) - len(left), "embedded": len(left)}
+    log.info("Of %(papers)d papers %(found)d were in the vector store.", counts)
+    write_json(arguments.done, {"shard": arguments.shard, **counts})
 
-    content = embed_shard(
-        arguments.papers,
-        arguments.start,
-        arguments.stop,
-        PAPERS_PER_CHUNK[device.type],
-        arguments.model,
-        Tokenizer(arguments.model, settings),
-        load_encoders,
-        arguments.vectors,
-    )
-    write_json(arguments.manifest, {**content, "device": about, "versions": packages})
-    forget_chunks(arguments.vectors)
+
+def missing_rows(
+    arguments: argparse.Namespace, rows: np.ndarray, settings: EncoderSettings
+) -> np.ndarray:
+    """Return those of ``rows`` whose texts no piece of the store has, made with ``settings``."""
+    candidates = groups(pieces_in(arguments.store), read_manifest(arguments.model), settings)
+    found = [rows_to_embed(arguments.papers, rows, group) for group in candidates]
+    return min(found, key=len, default=rows)
 
 
 def tokens_per_batch(text: str) -> int | None:
@@ -69,8 +91,12 @@ if __name__ == "__main__":
         required=True,
         help="drawn papers: Parquet, or JSON lines with id and topic",
     )
-    parser.add_argument("--start", type=int, required=True, help="row of the shard's first paper")
-    parser.add_argument("--stop", type=int, required=True, help="row behind its last paper")
+    parser.add_argument(
+        "--rows", type=Path, help=".npy file with the rows of the papers to embed; otherwise all"
+    )
+    parser.add_argument("--start", type=int, required=True, help="place of the first row")
+    parser.add_argument("--stop", type=int, required=True, help="place after the last row")
+    parser.add_argument("--shard", required=True, help="name of the shard")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument(
         "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
@@ -81,8 +107,8 @@ if __name__ == "__main__":
     parser.add_argument("--gpus", type=int, default=0, help="how many of them; 0: all it sees")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
     parser.add_argument(
-        "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto by the device"
+        "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto: by the device"
     )
-    parser.add_argument("--vectors", type=Path, required=True, help=".npy file to write")
-    parser.add_argument("--manifest", type=Path, required=True, help="JSON manifest to write")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the vector store")
+    parser.add_argument("--done", type=Path, required=True, help="JSON file to write at the end")
     run(main, parser)

@@ -1,12 +1,9 @@
-"""Putting the shards together, trusting nothing that was not checked."""
+"""Merging: one matrix from the vector store with the papers of its rows, trusting nothing that was not checked."""
 
-import collections
-import dataclasses
-import hashlib
-import json
 import logging
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,174 +12,210 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.errors import InputError
-from ..common.files import TextsHash, json_sha256
-from ..common.matrices import MatrixWriter, matrix_blocks, open_matrix
+from ..common.files import TextsHash
+from ..common.matrices import MatrixWriter
 from ..common.progress import Progress
-from ..config.derived import shard_ranges
+from ..config.currency import corpus_of
 from ..config.encoder_settings import EncoderSettings
 from ..corpus.papers import read_papers
+from .store import KEY_BYTES, Piece, VectorStore, groups, pieces_in, text_keys
 
 log = logging.getLogger(__name__)
 
 COLUMNS = ("id", "topic", "category 0", "category 1")
-SUMS = ("ids_sha256", "texts_sha256", "vectors_sha256")
-# What is read of a shard's manifest, and the type it has there.
-MANIFEST_KINDS: dict[str, type] = {
-    **dict.fromkeys(("start", "stop", "dimensions", "tokens"), int),
-    **dict.fromkeys(("encoder", "checkpoint"), dict),
-    **dict.fromkeys(SUMS, str),
-}
 ROWS_AT_ONCE = 4_096
+IDS_SHOWN = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """A range of the drawn papers and the files that hold its vectors and its manifest."""
-
-    name: str
-    start: int
-    stop: int
-    vectors: Path
-    manifest: Path
-
-
-def shards_of(folder: Path, papers: int, size: int) -> list[Shard]:
-    """Return the shards of ``size`` papers that a sample of ``papers`` has, in order."""
-    return [
-        Shard(name, start, stop, folder / f"{name}.npy", folder / f"{name}.json")
-        for name, (start, stop) in shard_ranges(papers, size).items()
-    ]
-
-
-def merge_shards(
-    drawn_path: Path,
-    shards: list[Shard],
-    settings: EncoderSettings,
+def check_request(
+    request: dict[str, Any],
+    *,
+    filtered: dict[str, Any],
+    drawn: dict[str, Any],
+    lookup: dict[str, Any],
     checkpoint: dict[str, Any],
-    embeddings_path: Path,
-    papers_path: Path,
-) -> dict[str, Any]:
-    """Write all vectors as one matrix with the papers of its rows; return what the manifest says.
-
-    Every shard is checked against its manifest, the drawn papers, the wanted settings and the other shards
-    before the outputs get their names. Memory does not grow with the number of papers.
+) -> None:
+    """Fail unless the data was made as the config of this run asks.
 
     Args:
-        drawn_path: the drawn papers.
-        shards: in the order of their rows, without a gap.
-        settings: the encoder settings as the config asks for them.
-        checkpoint: the fetched checkpoint, as ``checkpoints.read_manifest`` returns it.
-        embeddings_path: the ``.npy`` file to write, float32 (n, d).
-        papers_path: the Parquet file to write; row i describes row i of the matrix.
+        request: as ``config.currency.request_of`` returns it.
+        filtered: the record of the filter.
+        drawn: the record of the drawn papers.
+        lookup: the record of the look-up.
+        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.read_manifest`` returns it.
 
     Raises:
-        InputError: a shard is not what it should be: which one, why, and how to mend it.
+        InputError: something was made in another way; what, and which command makes it again.
     """
-    manifests = [_read_manifest(shard, settings, checkpoint) for shard in shards]
-    # What most shards were made with is right, and the others are named.
-    made_with = [(manifest["encoder"], manifest["dimensions"]) for manifest in manifests]
-    kinds = [json_sha256(settings) for settings in made_with]
-    most = collections.Counter(kinds).most_common(1)[0][0]
-    encoder, dimensions = made_with[kinds.index(most)]
-    for shard, (own_encoder, own_dimensions) in zip(shards, made_with, strict=True):
-        differing = [
-            f"{name} {value!r}" for name, value in own_encoder.items() if encoder.get(name) != value
-        ]
-        if own_dimensions != dimensions:
-            differing.append(f"dimensions {own_dimensions}")
-        if differing:
-            raise _error(
-                shard,
-                f"was made with {', '.join(differing)}, unlike most shards; "
-                "if the machines of the cluster differ, set dtype to an explicit value",
+    sample, model = request["sample"], request["model"]
+    papers = drawn["papers"] if sample["size"] == "all" else sample["size"]
+    made = lookup["encoder"]
+    facts = [
+        ("filter_papers", "the corpus", corpus_of(filtered), request["corpus"]),
+        ("sample_papers", "the corpus of the drawn papers", corpus_of(drawn), request["corpus"]),
+        (
+            "sample_papers",
+            "the snapshot of the drawn papers",
+            drawn["snapshot"]["sha256"],
+            filtered["snapshot"]["sha256"],
+        ),
+        ("sample_papers", "the seed", drawn["seed"], sample["seed"]),
+        ("sample_papers", "the order", drawn["order"], sample["order"]),
+        ("fetch_model", "the revision", checkpoint["revision"], model["revision"]),
+        ("find_vectors", "the size of the sample", lookup["papers"], papers),
+        ("find_vectors", "the checkpoint", lookup["checkpoint"], checkpoint),
+        *(
+            ("find_vectors", f"the encoder's {name}", made.get(name), value)
+            for name, value in model["encoder"].items()
+            if value != "auto"
+        ),
+    ]
+    for rule, name, is_so, wanted in facts:
+        if is_so != wanted:
+            raise InputError(
+                f"The data does not fit the config: {name} is {is_so!r}, and the config asks for {wanted!r}. "
+                f"Run snakemake again with --forcerun {rule}."
             )
-    papers = shards[-1].stop
-    options = {"compression": "zstd", "use_dictionary": ["category 0", "category 1"]}
+
+
+def merge_vectors(
+    papers_path: Path,
+    papers: int,
+    *,
+    store_folder: Path,
+    checkpoint: dict[str, Any],
+    encoder: EncoderSettings,
+    embeddings_path: Path,
+    merged_papers_path: Path,
+) -> dict[str, Any]:
+    """Write the vectors of a sample as one matrix with the papers of its rows; return what the manifest says.
+
+    A vector is found by the sha256 of its paper's text, so a row cannot hold another paper's vector. Every piece
+    that is used is compared with its checksums, and every number must be finite. Memory grows by some 80 bytes
+    per paper and per vector in the store.
+
+    Args:
+        papers_path: the drawn papers.
+        papers: in the sample.
+        store_folder: of the store.
+        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.read_manifest`` returns it.
+        encoder: the settings of the look-up; the dtype may be ``auto``.
+        embeddings_path: the ``.npy`` file to write, float32 (papers, d).
+        merged_papers_path: the Parquet file to write; row i describes row i of the matrix.
+
+    Raises:
+        InputError: a vector is missing or damaged: which one, why, and how to get it.
+    """
+    keys = np.empty((papers, KEY_BYTES), np.uint8)
+    start = 0
+    for table in read_papers(papers_path, 0, papers, ROWS_AT_ONCE, ["topic"]):
+        keys[start : start + len(table)] = text_keys(table["topic"].to_pylist())
+        start += len(table)
+    store, positions = _complete_group(
+        groups(pieces_in(store_folder), checkpoint, encoder), keys, store_folder
+    )
+    pieces = store.pieces_of(positions)
+    _verify(pieces)
+    dimensions = pieces[0].manifest.dimensions
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
+    options = {"compression": "zstd", "use_dictionary": list(COLUMNS[2:])}
+    ids, texts = TextsHash(), TextsHash()
+    tokens = start = 0
     with (
         Progress(papers, "papers") as progress,
         MatrixWriter(embeddings_path, papers, dimensions) as matrix,
-        pq.ParquetWriter(papers_path, schema, **options) as writer,
+        pq.ParquetWriter(merged_papers_path, schema, **options) as writer,
     ):
-        for shard, manifest in zip(shards, manifests, strict=True):
-            ids, texts, sha256 = TextsHash(), TextsHash(), hashlib.sha256()
-            tables = read_papers(drawn_path, shard.start, shard.stop, ROWS_AT_ONCE, COLUMNS)
-            for table, block in zip(tables, _blocks(shard, manifest), strict=True):
-                ids.update(table["id"].to_pylist())
-                texts.update(table["topic"].to_pylist())
-                sha256.update(block.data)
-                writer.write_table(table)
-                if not np.isfinite(block).all():
-                    raise _error(shard, "holds NaN or infinite numbers")
-                matrix.append(block)
-                progress.advance(len(table))
-            if sha256.hexdigest() != manifest["vectors_sha256"]:
-                raise _error(
-                    shard,
-                    "does not match its checksum: bytes changed, or it is another shard's file",
+        for table in read_papers(papers_path, 0, papers, ROWS_AT_ONCE, COLUMNS):
+            vectors, counts = store.gather(positions[start : start + len(table)])
+            if not np.isfinite(vectors).all():
+                names = table["id"].to_pylist()
+                bad = [names[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
+                raise InputError(
+                    f"The vectors of {_some(bad)} hold NaN or infinite numbers. Set dtype to float32 or bfloat16 "
+                    "for this model, then run snakemake again."
                 )
-            if ids.hexdigest() != manifest["ids_sha256"]:
-                raise _error(shard, "was made of other papers, or of the same in another order")
-            if texts.hexdigest() != manifest["texts_sha256"]:
-                raise _error(shard, "was made of other texts")
-    log.info("Merged %s papers of %d shards, all checked.", f"{papers:,}", len(shards))
+            ids.update(table["id"].to_pylist())
+            texts.update(table["topic"].to_pylist())
+            writer.write_table(table)
+            matrix.append(vectors)
+            tokens += int(counts.sum())
+            start += len(table)
+            progress.advance(len(table))
+    log.info(
+        "Merged %s papers from %d pieces of the vector store, all checked.",
+        f"{papers:,}",
+        len(pieces),
+    )
     return {
         "embeddings": {
             "shape": list(matrix.shape),
             "dtype": "float32",
             "vectors_sha256": matrix.sha256,
+            "ids_sha256": ids.hexdigest(),
+            "texts_sha256": texts.hexdigest(),
         },
         "checkpoint": checkpoint,
-        "encoder": encoder,
-        "tokens": sum(manifest["tokens"] for manifest in manifests),
-        "shards": manifests,
+        "encoder": pieces[0].manifest.encoder,
+        "tokens": tokens,
+        "pieces": [{"piece": piece.name, **piece.manifest.to_dict()} for piece in pieces],
     }
 
 
-def _read_manifest(
-    shard: Shard, settings: EncoderSettings, checkpoint: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the manifest of a shard, checked against what was asked for."""
-    try:
-        manifest: dict[str, Any] = json.loads(shard.manifest.read_text())
-        kinds = {name: type(manifest[name]) for name in MANIFEST_KINDS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _error(shard, f"has no sound manifest ({type(error).__name__}: {error})") from error
-    if kinds != MANIFEST_KINDS:
-        wrong = [name for name, kind in kinds.items() if kind != MANIFEST_KINDS[name]]
-        raise _error(shard, f"has no sound manifest (values of {', '.join(wrong)})")
-    if not all(manifest[name] for name in SUMS):
-        raise _error(shard, "has a manifest without checksums")
-    rows, encoder = (manifest["start"], manifest["stop"]), manifest["encoder"]
-    made_of = manifest["checkpoint"]
-    if rows != (shard.start, shard.stop):
-        raise _error(
-            shard, f"holds the papers {rows[0]} to {rows[1]}, not {shard.start} to {shard.stop}"
+def _complete_group(
+    candidates: Sequence[list[Piece]], keys: np.ndarray, store_folder: Path
+) -> tuple[VectorStore, np.ndarray]:
+    """Return the store of the first group that has all vectors, and their positions.
+
+    Raises:
+        InputError: none has all.
+    """
+    best = np.full(len(keys), -1, dtype=np.int64)
+    for group in candidates:
+        store = VectorStore(group)
+        positions = store.find(keys)
+        if (positions >= 0).all():
+            return store, positions
+        if (positions >= 0).sum() > (best >= 0).sum():
+            best = positions
+    lacking = int((best < 0).sum())
+    dtypes = Counter[str]()
+    for group in candidates:
+        dtypes[str(group[0].manifest.encoder["dtype"])] += sum(p.manifest.papers for p in group)
+    if len(dtypes) > 1:
+        told = ", ".join(f"{count:,} in {dtype}" for dtype, count in dtypes.most_common())
+        raise InputError(
+            f"The vectors in {store_folder} were computed with different dtypes ({told}), so no dtype covers the "
+            "whole sample: the machines of the cluster differ. Set the model's dtype to an explicit value, then run "
+            "snakemake again."
         )
-    if made_of.get("sha256") != checkpoint["sha256"]:
-        other = f"{made_of.get('name')} at {made_of.get('revision')}"
-        raise _error(shard, f"was made with another checkpoint, {other}")
-    for name, wanted in settings.to_dict().items():
-        if wanted != "auto" and encoder.get(name) != wanted:
-            raise _error(shard, f"was made with {name} {encoder.get(name)!r}, not {wanted!r}")
-    return manifest
-
-
-def _blocks(shard: Shard, manifest: dict[str, Any]) -> Iterator[np.ndarray]:
-    """Yield a shard's vectors in runs of ``ROWS_AT_ONCE`` rows, after checking their shape."""
-    try:
-        shape = open_matrix(shard.vectors).shape
-        blocks = matrix_blocks(shard.vectors, ROWS_AT_ONCE)
-    except InputError as error:
-        raise _error(shard, f"has no sound vectors ({error})") from error
-    wanted = (shard.stop - shard.start, manifest["dimensions"])
-    if shape != wanted:
-        raise _error(shard, f"holds a matrix of shape {shape}, not {wanted}")
-    yield from blocks
-
-
-def _error(shard: Shard, what: str) -> InputError:
-    repair = shlex.join(["rm", "-f", str(shard.vectors), str(shard.manifest)])
-    return InputError(
-        f"Shard {shard.name} {what}. Make it anew: {repair}, then run snakemake again."
+    raise InputError(
+        f"{lacking:,} of {len(keys):,} papers have no vector in {store_folder}. Run snakemake again: it looks up "
+        "what is missing and computes only that."
     )
+
+
+def _verify(pieces: Sequence[Piece]) -> None:
+    """Compare the pieces with their checksums; set aside what is damaged, so that the next run replaces it.
+
+    Raises:
+        InputError: a piece is damaged.
+    """
+    damaged = []
+    for piece in pieces:
+        try:
+            piece.verify()
+        except InputError as error:
+            log.error("%s", error)
+            piece.set_aside()
+            damaged.append(piece)
+    if damaged:
+        files = shlex.join([f"{piece.folder / piece.name}.npy" for piece in damaged])
+        raise InputError(
+            f"{len(damaged)} of {len(pieces)} pieces of the vector store do not match their checksums and were set "
+            f"aside: {files}. Run snakemake again: it computes their vectors anew and nothing else."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:IDS_SHOWN])}{', …' * (len(names) > IDS_SHOWN)}"

@@ -1,4 +1,4 @@
-"""Embedding one shard, on one device or several, so that a killed job goes on where it was."""
+"""Embedding one shard on one or several devices: what the vector store lacks is computed, all else is found there."""
 
 import collections
 import contextlib
@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,122 +14,149 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import fetch
 from ..checkpoint.tokenizer import Tokenizer
 from ..common.errors import InputError
-from ..common.files import TextsHash, written_beside
-from ..common.matrices import MatrixWriter
+from ..common.matrices import matrix_blocks
 from ..common.prefetch import ahead
 from ..common.progress import Progress
-from .chunks import Chunk, chunk_folder, find, keep, read_chunks
 from .encoder import Encoder
+from .store import NO_KEYS, Piece, VectorStore, first_of_each, text_keys, write_piece
+from .texts import read_texts
 
 log = logging.getLogger(__name__)
 
+ROWS_AT_ONCE = 4_096
 Tokens = Sequence[Sequence[int]]  # the token ids of each text
 
 
 @dataclasses.dataclass(frozen=True)
-class Embedded:
-    """A chunk with its vectors (papers, d), the token counts (papers,), and whether they were there already."""
+class Chunk:
+    """A run of papers that is embedded and saved at once: what a killed job has to do again at most."""
 
-    chunk: Chunk
-    vectors: np.ndarray
-    lengths: np.ndarray
-    resumed: bool
+    ids: list[str]
+    texts: list[str]
+    tokens: Tokens
+
+
+def rows_to_embed(papers_path: Path, rows: np.ndarray, pieces: Sequence[Piece]) -> np.ndarray:
+    """Return those of ``rows``, int64 and ascending, whose texts have no vector in ``pieces``.
+
+    Of equal texts the first one is returned. A piece that does not match its checksums is set aside, and its texts
+    count as having none.
+
+    Raises:
+        InputError: as read_texts.
+    """
+    texts = read_texts(papers_path, rows, ROWS_AT_ONCE)
+    keys = np.concatenate([NO_KEYS, *(text_keys(some) for _, some in texts)])
+    store = VectorStore(pieces)
+    positions = store.find(keys)
+    damaged = []
+    for piece in store.pieces_of(positions[positions >= 0]):
+        try:
+            piece.verify()
+        except InputError as error:
+            log.warning("%s This piece of the vector store is set aside.", error)
+            piece.set_aside()
+            damaged.append(piece)
+    if damaged:
+        positions = VectorStore([piece for piece in pieces if piece not in damaged]).find(keys)
+    return rows[first_of_each(keys, np.flatnonzero(positions < 0))]
 
 
 def embed_shard(
     papers_path: Path,
-    start: int,
-    stop: int,
+    rows: np.ndarray,
+    *,
+    shard: str,
     papers_per_chunk: int,
-    model_folder: Path,
     tokenizer: Tokenizer,
     load_encoders: Callable[[], Sequence[Encoder]],
-    vectors_path: Path,
-) -> dict[str, Any]:
-    """Write the vectors of the drawn papers ``start`` to ``stop - 1``; return what the manifest says.
+    store_folder: Path,
+    made_by: dict[str, Any],
+) -> Piece:
+    """Embed the papers in these rows and add their vectors to the store.
 
-    The vectors are a float32 matrix (stop - start, d) in the papers' order. Finished chunks are kept
-    in a folder beside it and taken up by the next run, until ``forget_chunks`` is called. Memory does
-    not grow with the number of papers.
+    Every finished chunk becomes a piece of the store at once, so a job that is killed loses at most the chunks
+    being computed. At the end one piece takes the place of them all. Memory does not grow with the papers.
 
     Args:
         papers_path: the drawn papers (see read_texts).
-        start: row of the first paper.
-        stop: row behind the last paper.
-        papers_per_chunk: what a killed job has to do again, at most, for each device.
-        model_folder: a checkpoint that ``fetch_model`` brought.
-        tokenizer: of that checkpoint, with the encoder settings as resolved.
-        load_encoders: loads the same encoder on each device of the job, with the same settings. The
-            first texts are tokenized meanwhile.
-        vectors_path: the ``.npy`` file to write.
+        rows: of the papers to embed, int64, ascending, not empty.
+        shard: its name, which the names of the pieces begin with.
+        papers_per_chunk: what a killed job has to do again at most, for each device.
+        tokenizer: of the checkpoint, with the encoder settings as resolved.
+        load_encoders: loads the same encoder on each device of the job. The first texts are
+            tokenized meanwhile.
+        store_folder: of the store.
+        made_by: what manifests say of checkpoint, device and versions.
+
+    Returns:
+        The piece with all vectors, in the order of the rows.
 
     Raises:
         InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
     """
-    made_by = {
-        "checkpoint": fetch.read_manifest(model_folder),
-        "encoder": tokenizer.settings.to_dict(),
-    }
-    chunks = read_chunks(papers_path, start, stop, papers_per_chunk, made_by)
-    tokenized = ((chunk, tokenizer.tokenize(chunk.texts)) for chunk in chunks)
-    ids_hash, texts_hash = TextsHash(), TextsHash()
-    tokens = at_max_length = resumed = 0
-    papers = stop - start
-    with ahead(tokenized, depth=2) as todo, written_beside(vectors_path) as partial:
+    texts = read_texts(papers_path, rows, papers_per_chunk)
+    chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
+    with ahead(chunks, depth=2) as todo:
         encoders = load_encoders()
-        dimensions = encoders[0].dimensions
-        with (
-            Progress(papers, "papers") as progress,
-            MatrixWriter(partial, papers, dimensions) as matrix,
-        ):
+        made_by = {
+            **made_by,
+            "encoder": tokenizer.settings.to_dict(),
+            "attention": encoders[0].attention,
+        }
+        with Progress(len(rows), "papers") as progress:
             reporting = threading.Lock()
 
             def report(papers_done: int, tokens_done: int) -> None:
                 with reporting:
                     progress.advance(papers_done, tokens=tokens_done)
 
-            embedded = _embed_ahead(todo, encoders, chunk_folder(vectors_path), report)
+            def save(chunk: Chunk, vectors: np.ndarray, seconds: float) -> Piece:
+                _check(vectors, chunk.ids)
+                return write_piece(
+                    store_folder,
+                    shard,
+                    text_keys(chunk.texts),
+                    np.array([len(row) for row in chunk.tokens]),
+                    lambda: [vectors],
+                    seconds=seconds,
+                    **made_by,
+                )
+
+            embedded = _embed_ahead(todo, encoders, save, report)
             with contextlib.closing(embedded):
-                for done in embedded:
-                    matrix.append(done.vectors)
-                    ids_hash.update(done.chunk.ids)
-                    texts_hash.update(done.chunk.texts)
-                    tokens += int(done.lengths.sum())
-                    at_max_length += int((done.lengths == tokenizer.settings.max_length).sum())
-                    resumed += len(done.lengths) * done.resumed
-    if resumed:
-        log.info("Took %d papers from an earlier run of this job.", resumed)
-    log.info("Embedded %d papers: %s.", papers - resumed, progress.line())
-    return {
-        "shard": vectors_path.stem,
-        "start": start,
-        "stop": stop,
-        "papers": papers,
-        "dimensions": dimensions,
-        "ids_sha256": ids_hash.hexdigest(),
-        "texts_sha256": texts_hash.hexdigest(),
-        "vectors_sha256": matrix.sha256,
+                pieces = list(embedded)
+            log.info("Embedded %s papers: %s.", f"{len(rows):,}", progress.line())
+            return _join(pieces, shard, seconds=progress.seconds, **made_by)
+
+
+def _join(pieces: Sequence[Piece], shard: str, **made_by: Any) -> Piece:
+    """Write one piece in place of the ``pieces`` of a shard, so that a store has few and large files."""
+    whole = write_piece(
+        pieces[0].folder,
+        shard,
+        np.concatenate([piece.rows["text"] for piece in pieces]),
+        np.concatenate([piece.rows["tokens"] for piece in pieces]),
+        lambda: (
+            block for piece in pieces for block in matrix_blocks(piece.vectors_path, ROWS_AT_ONCE)
+        ),
         **made_by,
-        "attention": encoders[0].attention,
-        "tokens": tokens,
-        "papers_at_max_length": at_max_length,
-        "papers_resumed": resumed,
-        "seconds": round(progress.seconds, 3),
-        "papers_per_second": round((papers - resumed) / progress.seconds, 1),
-        "tokens_per_second": round(progress.rate("tokens"), 1),
-    }
+    )
+    for piece in pieces:
+        if piece.name != whole.name:
+            piece.remove()
+    return whole
 
 
 def _embed_ahead(
-    todo: Iterator[tuple[Chunk, Tokens]],
+    todo: Iterator[Chunk],
     encoders: Sequence[Encoder],
-    folder: Path,
+    save: Callable[[Chunk, np.ndarray, float], Piece],
     report: Callable[[int, int], None],
-) -> Generator[Embedded, None, None]:
-    """Yield the chunks in their order, while the devices work on the next ones.
+) -> Generator[Piece, None, None]:
+    """Yield the pieces of the chunks in their order, while the devices work on the next ones.
 
     For each encoder there are two threads: one computes, while the other saves the vectors of the
     chunk before. When the caller stops early (an error, SIGTERM), the chunks that are being computed are
@@ -139,37 +167,33 @@ def _embed_ahead(
         free.put(encoder)
     stopping = threading.Event()
 
-    def embed(chunk: Chunk, tokens: Tokens) -> Embedded:
-        lengths = np.array([len(row) for row in tokens])
-        vectors = find(folder, chunk)
-        if vectors is not None:
-            report(len(tokens), 0)
-            return Embedded(chunk, vectors, lengths, resumed=True)
+    def embed(chunk: Chunk) -> Piece:
         encoder = free.get()
         try:
             if stopping.is_set():
                 raise CancelledError
-            vectors = encoder.encode(tokens, report)
+            began = time.perf_counter()
+            vectors = encoder.encode(chunk.tokens, report)
+            seconds = time.perf_counter() - began
         finally:
             free.put(encoder)
-        _check(vectors, chunk.ids)
-        keep(folder, chunk, vectors)
-        return Embedded(chunk, vectors, lengths, resumed=False)
+        return save(chunk, vectors, seconds)
 
     threads = 2 * len(encoders)
-    waiting: collections.deque[Future[Embedded]] = collections.deque()
+    waiting: collections.deque[Future[Piece]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for chunk, tokens in todo:
-                waiting.append(pool.submit(embed, chunk, tokens))
+            for chunk in todo:
+                waiting.append(pool.submit(embed, chunk))
                 if len(waiting) > threads:  # so that few chunks are in memory
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except (
-            SystemExit
-        ):  # by SIGTERM; SIGKILL follows some seconds later (KillWait, 30 by default)
-            log.warning("SIGTERM: what is being computed is saved, and the next run goes on there.")
+        except SystemExit:
+            # SIGTERM; SIGKILL follows some seconds later (KillWait, 30 by default).
+            log.warning(
+                "SIGTERM received: saving the chunks in progress; the next run resumes after them."
+            )
             raise
         finally:
             stopping.set()

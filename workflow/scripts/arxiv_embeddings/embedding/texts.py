@@ -1,62 +1,96 @@
-"""Reading the ids and topics of a shard, out of Parquet or out of JSON lines."""
+"""Reading the ids and topics of papers by their rows, from Parquet or from JSON lines."""
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from ..common.errors import InputError
 
 Texts = tuple[list[str], list[str]]
 
 
-def read_texts(path: Path, start: int, stop: int, size: int) -> Iterator[Texts]:
-    """Yield ids and topics of the papers ``start`` to ``stop - 1`` in runs of ``size``.
+def read_texts(path: Path, rows: np.ndarray, size: int) -> Iterator[Texts]:
+    """Yield ids and topics of the papers in these rows, in runs of ``size`` (the last may be shorter).
 
-    ``path`` is a Parquet file, or JSON lines with ``id`` and ``topic`` for machines without pyarrow;
-    its content tells which. The last run may be shorter.
+    Args:
+        path: a Parquet file, or JSON lines with ``id`` and ``topic`` for machines without pyarrow; the
+            content tells which.
+        rows: row numbers from 0, ascending, int64.
+        size: papers in a run.
 
     Raises:
-        InputError: the file has fewer than ``stop`` papers, or a line of it is no paper.
+        InputError: the file has fewer papers, or a line of it is not a paper.
     """
     with path.open("rb") as file:
         parquet = file.read(4) == b"PAR1"
-    return (_read_parquet if parquet else _read_lines)(path, start, stop, size)
+    papers = (_parquet_papers if parquet else _line_papers)(path, rows)
+    ids: list[str] = []
+    topics: list[str] = []
+    for some_ids, some_topics in papers:
+        ids += some_ids
+        topics += some_topics
+        while len(ids) >= size:
+            yield ids[:size], topics[:size]
+            ids, topics = ids[size:], topics[size:]
+    if ids:
+        yield ids, topics
 
 
-def _read_parquet(path: Path, start: int, stop: int, size: int) -> Iterator[Texts]:
-    from ..corpus.papers import read_papers  # only here, as it needs pyarrow
+def _parquet_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
+    """Yield the papers of each row group that holds one of the rows; only those are read."""
+    import pyarrow.parquet as pq  # only here, as JSON lines need no pyarrow
 
-    for table in read_papers(path, start, stop, size):
-        yield table["id"].to_pylist(), table["topic"].to_pylist()
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        _check_enough(path, file.metadata.num_rows, rows)
+        start = 0
+        for group in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(group).num_rows
+            first, last = np.searchsorted(rows, (start, stop))
+            if first < last:
+                table = file.read_row_group(group, columns=["id", "topic"])
+                wanted = table.take(rows[first:last] - start)
+                yield wanted["id"].to_pylist(), wanted["topic"].to_pylist()
+            start = stop
 
 
-def _read_lines(path: Path, start: int, stop: int, size: int) -> Iterator[Texts]:
+def _line_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
+    """Yield the papers one by one."""
+    wanted = iter(rows.tolist())
+    row = next(wanted, None)
+    number = -1
     with path.open("rb") as file:
-        lines = itertools.islice(file, start, stop)
-        for first in range(start, stop, size):
-            count = min(size, stop - first)
-            papers = [
-                _read_line(path, number, line)
-                for number, line in enumerate(itertools.islice(lines, count), first + 1)
-            ]
-            if len(papers) < count:
-                raise InputError(
-                    f"{path} has {first + len(papers):,} papers, but the papers to {stop:,} are wanted."
-                )
-            ids, topics = zip(*papers, strict=True)
-            yield list(ids), list(topics)
+        for number, line in enumerate(file):
+            if row is None:
+                return
+            if number == row:
+                paper_id, topic = _paper(path, number + 1, line)
+                yield [paper_id], [topic]
+                row = next(wanted, None)
+    if row is not None:
+        _check_enough(path, number + 1, rows)
 
 
-def _read_line(path: Path, number: int, line: bytes) -> tuple[str, str]:
+def _check_enough(path: Path, papers: int, rows: np.ndarray) -> None:
+    if len(rows) and rows[-1] >= papers:
+        raise InputError(
+            f"{path} has only {papers:,} papers, but papers up to row {rows[-1] + 1:,} were requested. "
+            "Run snakemake again, so that it is written again."
+        )
+
+
+def _paper(path: Path, number: int, line: bytes) -> tuple[str, str]:
     try:
         paper = json.loads(line)
         found = paper["id"], paper["topic"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"Line {number} of {path} is no paper ({error!r}): it takes a Parquet file of drawn papers, or "
+            f"Line {number} of {path} is not a paper record ({error!r}). Give a Parquet file of drawn papers, or "
             'JSON lines such as {"id": "0704.0001", "topic": "title and abstract"}.'
         ) from error
     if not (isinstance(found[0], str) and isinstance(found[1], str)):
-        raise InputError(f"Line {number} of {path} has an id or a topic that is no text.")
+        raise InputError(
+            f"Line {number} of {path} is not a paper record. Its id and topic must be strings."
+        )
     return found

@@ -1,0 +1,220 @@
+"""Whether results are what the config asks for: judged by their own records, never by times.
+
+Snakemake judges by times and by what it remembers in ``.snakemake``. Both are lost or wrong when people copy, touch
+or purge folders. What is decided here comes from the files that describe the data: ``filter.json``, ``drawn.json``,
+``checkpoint.json`` and ``manifest.json``.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..common.files import file_sha256, json_sha256
+from .derived import category_prefixes, encoder_settings, format_of, snapshot_files
+
+HASHED_ALWAYS = 1 << 29  # bytes of a snapshot that are read in about a second
+ENDS = 1 << 20  # bytes read at each end of a larger one
+SMALL_FILE = 1 << 26  # bytes of a checkpoint's file that is compared as a whole
+
+Record = Mapping[str, Any]
+
+
+def request_of(config: dict[str, Any], label: str) -> dict[str, Any]:
+    """Return what the config asks of the model ``label``: all that decides its embeddings.
+
+    The path of the snapshot is not part of it, nor the size of shards: they change no vector.
+    """
+    corpus, sample = config["corpus"], config["sample"]
+    model = next(model for model in config["models"] if model["label"] == label)
+    return {
+        "corpus": corpus_request(corpus),
+        "sample": {"size": sample["size"], "seed": sample["seed"], "order": sample["order"]},
+        "model": {
+            # A local checkpoint is known by its files (its sha256 is in the manifest), wherever they lie.
+            "name": model["name"] if model["revision"] else None,
+            "revision": model["revision"],
+            "encoder": encoder_settings(model).to_dict(),
+        },
+    }
+
+
+def corpus_request(corpus: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides which papers the filter keeps, apart from the snapshot itself."""
+    return {
+        "format": format_of(corpus),
+        "categories": category_prefixes(corpus),
+        "columns": corpus.get("columns"),
+    }
+
+
+def outdated(
+    config: dict[str, Any],
+    *,
+    snapshot: Path | None,
+    results: Path,
+    models: Path,
+    sources: Mapping[str, str],
+) -> list[Path]:
+    """Return the outputs that are there but are not what the config asks for: one of each job to run again.
+
+    Args:
+        config: with all defaults.
+        snapshot: where the snapshot lies; None where it is not there, and then papers count as its own.
+        results: the folder of the corpus's results.
+        models: the folder of the fetched checkpoints.
+        sources: label of each model to its local directory or Hugging Face id.
+    """
+    found = []
+    filtered, drawn = read_record(results / "filter.json"), read_record(results / "drawn.json")
+    wanted = corpus_request(config["corpus"])
+    if filtered is not None and not (
+        corpus_of(filtered) == wanted
+        and (snapshot is None or is_snapshot(filtered, snapshot, wanted["format"]))
+    ):
+        found.append(results / "papers.parquet")
+    if (results / "drawn.parquet").exists() and not _is_drawn(drawn, filtered, config["sample"]):
+        found.append(results / "drawn.parquet")
+    for model in config["models"]:
+        label = model["label"]
+        checkpoint = models / label
+        if checkpoint.exists() and not _is_checkpoint(
+            checkpoint, sources[label], model["revision"]
+        ):
+            found.append(checkpoint)
+        lookup = results / label / "lookup.json"
+        if lookup.exists() and not is_merged(
+            results / label, request_of(config, label), drawn, checkpoint
+        ):
+            found.append(lookup)
+    return found
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def corpus_of(record: Record) -> dict[str, Any]:
+    """Return what a record of the filter says of its request, in the form of ``corpus_request``.
+
+    Records of version 0.1.0 name the categories only.
+    """
+    return {
+        "format": record.get("format", "arxiv"),
+        "categories": record.get("categories"),
+        "columns": record.get("columns"),
+    }
+
+
+def snapshot_identity(path: Path, kind: str) -> dict[str, Any]:
+    """Return what tells a snapshot from another in little time: bytes, time and, of one large file, its ends."""
+    files = snapshot_files(path, kind)
+    identity: dict[str, Any] = {
+        "bytes": sum(file.stat().st_size for file in files),
+        "mtime_ns": max(file.stat().st_mtime_ns for file in files),
+    }
+    if len(files) == 1:
+        identity["ends_sha256"] = ends_sha256(files[0])
+    return identity
+
+
+def is_snapshot(record: Record, path: Path, kind: str) -> bool:
+    """Tell whether ``record`` (of the filter) is of the snapshot that lies at ``path``, wherever that is.
+
+    Up to 512 MiB it is compared by its sha256. A larger file is compared by its size and both ends, and by its
+    sha256 where its time is another one than the filter saw.
+    """
+    known = record.get("snapshot", {})
+    files = snapshot_files(path, kind)
+    if sum(file.stat().st_size for file in files) != known.get("bytes"):
+        return False
+    if known["bytes"] > HASHED_ALWAYS and len(files) == 1:
+        identity = snapshot_identity(path, kind)
+        if identity["ends_sha256"] != known.get("ends_sha256", identity["ends_sha256"]):
+            return False
+        if identity["mtime_ns"] == known.get("mtime_ns"):
+            return True
+    return files_sha256(files) == known.get("sha256")
+
+
+def ends_sha256(path: Path) -> str:
+    """Return the sha256 of a file's first and last mebibyte."""
+    sha256 = hashlib.sha256()
+    with path.open("rb") as file:
+        sha256.update(file.read(ENDS))
+        file.seek(max(path.stat().st_size - ENDS, 0))
+        sha256.update(file.read(ENDS))
+    return sha256.hexdigest()
+
+
+def files_sha256(files: list[Path]) -> str:
+    """Return the sha256 of a file, or of the sums of several as ``sha256sum`` prints them."""
+    if len(files) == 1:
+        return file_sha256(files[0])
+    sums = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(sums.encode()).hexdigest()
+
+
+def _is_drawn(record: Record | None, filtered: Record | None, sample: Record) -> bool:
+    """Tell whether the drawn papers were drawn as the config asks, from the papers that the filter kept."""
+    if record is None or (record.get("seed"), record.get("order")) != (
+        sample["seed"],
+        sample["order"],
+    ):
+        return False
+    return filtered is None or same_papers(record, filtered)
+
+
+def same_papers(record: Record, filtered: Record) -> bool:
+    """Tell whether the drawn papers that ``record`` describes are those of this record of the filter."""
+    sums = [one.get("snapshot", {}).get("sha256") for one in (record, filtered)]
+    return sums[0] == sums[1] and corpus_of(record) == corpus_of(filtered)
+
+
+def is_merged(folder: Path, request: Record, drawn: Record | None, checkpoint: Path) -> bool:
+    """Tell whether the embeddings in ``folder`` are whole and what ``request`` asks for.
+
+    Args:
+        folder: of a model's results.
+        request: as ``request_of`` returns it.
+        drawn: the record of the drawn papers; None where it is purged.
+        checkpoint: the folder of the fetched checkpoint; it may be purged.
+    """
+    manifest = read_record(folder / "manifest.json")
+    files = (folder / "embeddings.npy", folder / "papers.parquet")
+    if manifest is None or not all(file.is_file() for file in files):
+        return False
+    if manifest.get("request") != request:
+        return False
+    fetched = read_record(checkpoint / "checkpoint.json")
+    if fetched is not None and json_sha256(fetched.get("files")) != (
+        manifest.get("checkpoint", {}).get("sha256")
+    ):
+        return False
+    return drawn is None or manifest.get("drawn") == drawn
+
+
+def _is_checkpoint(folder: Path, source: str, revision: str | None) -> bool:
+    """Tell whether the fetched checkpoint in ``folder`` is that of ``source``, a directory or a Hugging Face id."""
+    record = read_record(folder / "checkpoint.json")
+    if record is None:
+        return False
+    if not Path(source).is_dir():
+        return (record.get("name"), record.get("revision")) == (source, revision)
+    files = record.get("files")
+    return isinstance(files, dict) and all(
+        _is_file(Path(source) / name, facts) for name, facts in files.items()
+    )
+
+
+def _is_file(path: Path, facts: Record) -> bool:
+    """Tell whether a file of a local checkpoint is the one that was fetched; a large one by its size alone."""
+    if not path.is_file() or path.stat().st_size != facts["bytes"]:
+        return False
+    return facts["bytes"] > SMALL_FILE or file_sha256(path) == facts["sha256"]

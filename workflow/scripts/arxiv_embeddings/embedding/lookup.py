@@ -1,0 +1,125 @@
+"""Looking up, before any GPU is asked for, which texts of a sample have no vector in the store yet."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import fetch
+from ..checkpoint.declared import resolve
+from ..common.files import json_sha256
+from ..config.encoder_settings import EncoderSettings
+from .store import KEY_BYTES, Piece, VectorStore, first_of_each, groups, pieces_in, text_keys
+from .texts import read_texts
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 8_192
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """What a sample still needs.
+
+    Attributes:
+        papers: in the sample.
+        missing: rows of the drawn papers whose texts are to be embedded, int64, ascending; of equal texts one.
+        texts_sha256: of the keys of those texts.
+        encoder: the settings for them. Where ``dtype: auto`` continues earlier work, it is that work's dtype.
+        checkpoint: as ``checkpoint.fetch.read_manifest`` returns it.
+    """
+
+    papers: int
+    missing: np.ndarray
+    texts_sha256: str
+    encoder: EncoderSettings
+    checkpoint: dict[str, Any]
+
+    def record(self, shard_size: int) -> dict[str, Any]:
+        """Return what is written for the jobs: the shards are runs of ``shard_size`` missing rows.
+
+        The name of a shard begins with 8 digits that stand for the texts and the settings, so a shard of
+        one look-up is never taken for a shard of another.
+        """
+        stands_for = [
+            self.missing.tolist(),
+            self.texts_sha256,
+            self.encoder.to_dict(),
+            self.checkpoint["sha256"],
+            shard_size,
+        ]
+        return {
+            "lookup": json_sha256(stands_for)[:8],
+            "papers": self.papers,
+            "missing": len(self.missing),
+            "shard_size": shard_size,
+            "shards": -(-len(self.missing) // shard_size),
+            "encoder": self.encoder.to_dict(),
+            "checkpoint": self.checkpoint,
+        }
+
+
+def find_vectors(
+    papers_path: Path,
+    papers: int,
+    *,
+    model_folder: Path,
+    encoder: EncoderSettings,
+    device: str,
+    store_folder: Path,
+) -> Lookup:
+    """Look up the first ``papers`` drawn papers in a store.
+
+    Memory grows by some 60 bytes per paper.
+
+    Args:
+        papers_path: the drawn papers (see read_texts).
+        papers: in the sample.
+        model_folder: a checkpoint that ``fetch_model`` brought.
+        encoder: settings as the config asks for them.
+        device: what the missing ones will be embedded on, ``cuda`` or ``cpu``.
+        store_folder: of the store; it need not exist.
+
+    Raises:
+        InputError: as read_texts and resolve.
+    """
+    checkpoint = fetch.read_manifest(model_folder)
+    settings = resolve(encoder, model_folder)
+    keys = np.empty((papers, KEY_BYTES), np.uint8)
+    start = 0
+    for _, texts in read_texts(papers_path, np.arange(papers), ROWS_AT_ONCE):
+        keys[start : start + len(texts)] = text_keys(texts)
+        start += len(texts)
+    absent = np.ones(papers, dtype=bool)
+    chosen = settings
+    for group in groups(pieces_in(store_folder), checkpoint, settings):
+        lacking = VectorStore(group).find(keys) < 0
+        # Vectors of another device's dtype serve where they are all that is needed, not to be continued.
+        usable = settings.dtype != "auto" or _is_of(group, device) or not lacking.any()
+        if usable and lacking.sum() < absent.sum():
+            absent = lacking
+            chosen = dataclasses.replace(settings, dtype=group[0].manifest.encoder["dtype"])
+    missing = first_of_each(keys, np.flatnonzero(absent))
+    log.info(
+        "%s of %s papers have their vectors in the store; %s texts are to be embedded.",
+        f"{papers - absent.sum():,}",
+        f"{papers:,}",
+        f"{len(missing):,}",
+    )
+    texts_sha256 = hashlib.sha256(np.ascontiguousarray(keys[missing]).data).hexdigest()
+    return Lookup(papers, missing, texts_sha256, chosen, checkpoint)
+
+
+def _is_of(group: Sequence[Piece], device: str) -> bool:
+    return any(piece.manifest.device.get("type") == device for piece in group)
+
+
+def read_lookup(path: Path) -> dict[str, Any]:
+    """Return what ``Lookup.record`` wrote."""
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record

@@ -1,0 +1,114 @@
+"""The manifest of a piece of the vector store: which vectors it holds, and what made them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from ..common.errors import InputError
+from ..common.files import write_json
+
+# What every manifest must hold, and the type it has there.
+KINDS: dict[str, type] = {
+    "shard": str,
+    "papers": int,
+    "dimensions": int,
+    "texts_sha256": str,
+    "vectors_sha256": str,
+    "checkpoint": dict,
+    "encoder": dict,
+    "attention": str,
+    "tokens": int,
+    "seconds": float,
+    "device": dict,
+    "versions": dict,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PieceManifest:
+    """What a piece of the vector store holds, and what made it.
+
+    Attributes:
+        shard: the shard whose job embedded it.
+        papers: its rows.
+        dimensions: components of a vector.
+        texts_sha256: of the numbers in its file of rows: the sha256 of each text, and its tokens.
+        vectors_sha256: of the vectors' numbers (float32, little endian), without the file's header.
+        checkpoint: name, revision and sha256, as ``checkpoint.fetch.read_manifest`` returns them.
+        encoder: the encoder settings as resolved.
+        attention: how the encoder keeps padding out of attention.
+        tokens: of all its texts, as the model saw them.
+        seconds: that embedding took, without the start of the job.
+        device: as ``devices.describe`` returns it, with the count of devices.
+        versions: of Python and the packages.
+    """
+
+    shard: str
+    papers: int
+    dimensions: int
+    texts_sha256: str
+    vectors_sha256: str
+    checkpoint: dict[str, Any]
+    encoder: dict[str, Any]
+    attention: str
+    tokens: int
+    seconds: float
+    device: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def papers_per_second(self) -> float:
+        """Papers embedded per second; 0 where the time is not known."""
+        return self.papers / self.seconds if self.seconds else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens embedded per second; 0 where the time is not known."""
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as plain values, with the rates that a person reads."""
+        return {
+            **dataclasses.asdict(self),
+            "papers_per_second": round(self.papers_per_second, 1),
+            "tokens_per_second": round(self.tokens_per_second, 1),
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the manifest under its final name at once."""
+        write_json(path, self.to_dict())
+
+    @classmethod
+    def read(cls, path: Path) -> "PieceManifest":
+        """Return the manifest in ``path``.
+
+        Raises:
+            InputError: it cannot be read, or a value is missing or has another type.
+        """
+        try:
+            content = json.loads(path.read_text())
+            values = {name: content[name] for name in KINDS}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path} is not the manifest of a piece of vectors ({type(error).__name__}: {error}). "
+                "Delete it; the next run computes what is missing."
+            ) from error
+        values["seconds"] = _as_float(values["seconds"])
+        if wrong := [name for name, kind in KINDS.items() if not _is(values[name], kind)]:
+            raise InputError(
+                f"{path} is not the manifest of a piece of vectors: {', '.join(wrong)} cannot be right. "
+                "Delete it; the next run computes what is missing."
+            )
+        return cls(**values)
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Tell whether ``value`` has this type and, for a number, is not negative."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    return not isinstance(value, int | float) or value >= 0
