@@ -74,17 +74,6 @@ def test_shipped_configs_are_valid(names: tuple[str, ...]) -> None:
     check_config(config, SCHEMA, [ROOT])
 
 
-def test_examples_of_other_corpora_are_valid() -> None:
-    examples = re.findall(r"```yaml\n(.*?)```", (ROOT / "config/README.md").read_text(), re.DOTALL)
-    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    formats = []
-    for example in examples:
-        config = merged(shipped, yaml.safe_load(example))
-        check_config(config, SCHEMA, [ROOT])
-        formats.append(config["corpus"]["format"])
-    assert formats == ["wos", "table"]
-
-
 def test_every_key_is_described() -> None:
     def undescribed(schema: Config, place: str) -> list[str]:
         inner = [*schema.get("properties", {}).items()]
@@ -128,9 +117,9 @@ ALLOWED = {
     "sample.seed": "A whole number from 0 to 4294967295",
     "shards.size": "A whole number of papers from 1 upward",
     "corpus.name": "letters, digits, and . _ - after the first character",
-    "corpus.format": "arxiv (the metadata snapshot, and what is meant without this key), wos (a folder",
-    "corpus.categories": "A list of one or more beginnings of a record's categories",
-    "corpus.categories[0]": 'The beginning of a category, for example "cs.", without spaces.',
+    "corpus.format": "arxiv (the metadata snapshot; the default), wos (a folder",
+    "corpus.categories": "A list of one or more category prefixes, or all.",
+    "corpus.categories[0]": 'A category prefix such as "cs.", without spaces.',
     "corpus.max_bad_records": "Share of unreadable records, 0 to 1",
     "snapshot": "Path of the arXiv metadata snapshot",
     "models": "A list of one or more models",
@@ -312,9 +301,10 @@ def test_what_is_allowed_for_a_table_passes(
         (
             "corpus.columns",
             "label",
-            "Which columns of a table hold what. Its keys: id, text, category 0",
+            "The names of the table's columns. Required for corpus.format table, refused for the others. "
+            "Its keys: id, text, category 0",
         ),
-        ("corpus.categories[0]", "", "The beginning of a category, not empty."),
+        ("corpus.categories[0]", "", "A category prefix, not empty."),
     ],
 )
 def test_wrong_value_for_a_table_is_told(
