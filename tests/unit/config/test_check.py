@@ -325,9 +325,9 @@ def test_missing_column_is_told(key: str, table: Config, tmp_path: Path) -> None
 
 def test_table_without_columns_is_told(table: Config, tmp_path: Path) -> None:
     (error,) = errors(changed(table, "corpus.columns", ...), tmp_path)
-    assert (
-        error
-        == "corpus: 'columns' is a required property: A table is read by the names of its columns."
+    assert error == (
+        "corpus: 'columns' is a required property: Name the columns of the table, see corpus.columns in "
+        "config/README.md."
     )
 
 
@@ -336,7 +336,7 @@ def test_columns_of_what_is_no_table_are_refused(kind: Any, table: Config, tmp_p
     other = changed(changed(table, "corpus.format", kind), "corpus.categories", "all")
     (error,) = errors(other, tmp_path)
     message = f"corpus.columns: {COLUMNS!r} is not allowed. Only corpus.format table has columns."
-    assert error == message
+    assert error == f"{message} Remove the key, or set corpus.format to table."
 
 
 def test_categories_may_be_left_out_but_for_arxiv(table: Config, tmp_path: Path) -> None:
