@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.embedding.devices import describe
@@ -25,7 +25,7 @@ def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> 
         "processor": describe(torch.device("cpu")),
         "versions": versions(*packages),
         "date": datetime.date.today().isoformat(),
-        "commit": commit(Path(__file__).parent),
+        "commit": git_commit(Path(__file__).parent),
         "command": " ".join(["python", *sys.argv]),
     }
 
