@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint import fetch
 from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
 from arxiv_embeddings.common.cli import run
-from arxiv_embeddings.config.derived import check_size
+from arxiv_embeddings.config.derived import check_sample_size
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.corpus.papers import read_papers
 from arxiv_embeddings.estimate import cost
@@ -22,7 +22,7 @@ PAPERS_COUNTED = 2_000
 
 def main(arguments: argparse.Namespace) -> None:
     drawn = pq.read_metadata(arguments.papers).num_rows
-    check_size(arguments.size, drawn)
+    check_sample_size(arguments.size, drawn)
     papers = arguments.size or drawn
     # Drawn papers are in random order, so the first ones are a random sample of them.
     count = min(papers, PAPERS_COUNTED)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.progress import Progress
-from ..config.derived import check_size
+from ..config.derived import check_sample_size
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def sample_papers(
     """
     with pq.ParquetFile(papers_path) as papers:
         count = papers.metadata.num_rows
-        check_size(size, count)
+        check_sample_size(size, count)
         log.info("Drawing %s papers with seed %d.", f"{count:,}", seed)
         place = np.empty(count, dtype=np.int64)
         place[drawing_order(count, seed)] = np.arange(count)
