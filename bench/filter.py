@@ -21,9 +21,9 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.corpus.arxiv import ArxivReader, Filter
+from arxiv_embeddings.corpus.arxiv import ArxivReader, RecordFilter
 from arxiv_embeddings.corpus.filtering import filter_papers
-from arxiv_embeddings.corpus.streams import Snapshot
+from arxiv_embeddings.corpus.streams import PackedFile
 
 PREFIXES = ("cs.", "physics.")
 
@@ -46,9 +46,9 @@ def notebook(path: Path) -> None:
 
 def byte_test(path: Path) -> None:
     """Only find the wanted records: no Parquet."""
-    keep = Filter(PREFIXES)
-    for lines in Snapshot(path).line_blocks():
-        keep.papers(lines)
+    record_filter = RecordFilter(PREFIXES)
+    for lines in PackedFile(path, "snapshot").line_blocks():
+        record_filter.select(lines)
 
 
 def whole_filter(path: Path) -> None:

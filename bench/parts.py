@@ -35,7 +35,7 @@ def main(
     tokenizer = Tokenizer(model, resolved)
     encoder = Encoder(model, resolved, device)
     done("load")
-    [table] = read_papers(papers, 0, count, count)
+    [table] = read_papers(papers, start=0, stop=count, size=count)
     texts = table["topic"].to_pylist()
     done("read")
     ids = tokenizer.tokenize(texts)
