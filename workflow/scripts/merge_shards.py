@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json, written_beside
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
             arguments.drawn,
             shards_of(arguments.shards, arguments.size, arguments.shard_size),
             arguments.encoder,
-            read_manifest(arguments.model),
+            checkpoint_identity(arguments.model),
             embeddings,
             papers,
         )

@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
         settings = resolve(asked, folder)
         lengths = cost.count_tokens(folder, texts, settings)
         work = count_work(folder)
-        rates = measured_rates(shards, fetch.read_manifest(folder))
+        rates = measured_rates(shards, fetch.checkpoint_identity(folder))
         if arguments.tokens_per_second:
             rates.append(Rate("yours", arguments.tokens_per_second, "given"))
         rates += published_rates(work, lengths.kept, settings.dtype, declared_dtype(folder))

@@ -71,7 +71,7 @@ def merge_shards(
         drawn_path: the drawn papers.
         shards: in the order of their rows, without a gap.
         settings: the encoder settings as the config asks for them.
-        checkpoint: the fetched checkpoint, as ``checkpoints.read_manifest`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint_identity`` returns it.
         embeddings_path: the ``.npy`` file to write, float32 (n, d).
         papers_path: the Parquet file to write; row i describes row i of the matrix.
 

@@ -69,7 +69,7 @@ def embed_shard(
         InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
     """
     made_by = {
-        "checkpoint": fetch.read_manifest(model_folder),
+        "checkpoint": fetch.checkpoint_identity(model_folder),
         "encoder": tokenizer.settings.to_dict(),
     }
     chunks = read_chunks(papers_path, start, stop, papers_per_chunk, made_by)
