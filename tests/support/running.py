@@ -1,4 +1,4 @@
-"""Running the workflow in a working directory of its own, as a person would."""
+"""Running the workflow in its own working directory, as a user does."""
 
 import collections
 import os
@@ -22,14 +22,14 @@ Jobs = dict[str, int]
 
 @dataclass
 class Finished:
-    """A run of Snakemake that ended: its exit code, what it printed, and the jobs it finished."""
+    """A finished run of Snakemake: its exit code, its output, and the jobs it finished."""
 
     code: int
     output: str
 
     @property
     def jobs(self) -> Jobs:
-        """How many jobs of each rule were finished, without the target rule."""
+        """The number of finished jobs per rule, without the target rule."""
         rules = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", self.output)
         return dict(collections.Counter(rule for rule in rules if rule != "all"))
 
@@ -42,7 +42,7 @@ class Workflow:
         self.results = folder / "results/test"
 
     def configure(self, **changes: Any) -> None:
-        """Write the config: that of the tests, with the given top-level keys in place of its own."""
+        """Write the config of the tests, with ``changes`` of its top-level keys."""
         config = {
             "snapshot": "resources/snapshot.json",
             "corpus": {"name": "test"},
@@ -62,7 +62,7 @@ class Workflow:
         ]
 
     def run(self, *options: str, code: int = 0, **changes: Any) -> Finished:
-        """Configure and run the workflow; fail the test if it does not end with ``code``."""
+        """Configure and run the workflow; fail the test if its exit code is not ``code``."""
         self.configure(**changes)
         done = subprocess.run(
             self.command(*options),
@@ -75,7 +75,7 @@ class Workflow:
         return Finished(done.returncode, done.stdout)
 
     def copy(self, folder: Path) -> "Workflow":
-        """Copy the working directory, with the times of its files and Snakemake's memory of them."""
+        """Copy the working directory, with the times of its files and Snakemake's metadata."""
 
         def link_weights(source: str, target: str) -> None:
             if source.endswith(".safetensors"):
@@ -99,8 +99,8 @@ def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:
 
 
 def with_snapshot(folder: Path, records: int = 300) -> Workflow:
-    """Return a working directory with a made-up snapshot and no results; skip where the model is not there."""
+    """Return a working directory with a synthetic snapshot and no results; skip the test without the model."""
     if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
+        pytest.skip(f"{MINILM} does not exist. Run: make install")
     make_snapshot(folder / "resources/snapshot.json", records=records)
     return Workflow(folder)

@@ -47,7 +47,7 @@ validate(config, SCHEMA)  # fills in the defaults
 
 CORPUS = config["corpus"]["name"]
 # A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
-FORMAT = derived.format_of(config["corpus"])
+FORMAT = derived.corpus_format(config["corpus"])
 SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
 # Part of the command, not a parameter, and nothing for arXiv's format: what was made of it before there were
 # other formats is not made again. A brace is doubled, as the command's own ones stand for values.
@@ -63,8 +63,8 @@ FILTER_REPORT = RESULTS / "filter.json"
 # A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
 if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
     filtered = or_stop(derived.read_filter_report, FILTER_REPORT)
-    if derived.same_input(filtered, SNAPSHOT, config["corpus"]):
-        or_stop(derived.check_size, SAMPLE_SIZE, filtered["records"]["kept"])
+    if derived.report_matches(filtered, SNAPSHOT, config["corpus"]):
+        or_stop(derived.check_sample_size, SAMPLE_SIZE, filtered["records"]["kept"])
 
 
 wildcard_constraints:

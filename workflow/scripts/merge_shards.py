@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.common.cli import run
-from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.config.derived import read_filter_report
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
             arguments.drawn,
             shards_of(arguments.shards, arguments.size, arguments.shard_size),
             arguments.encoder,
-            read_manifest(arguments.model),
+            checkpoint_identity(arguments.model),
             embeddings,
             papers,
         )
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
         "records": filtered["records"],
         "sample": sample,
         **content,
-        "commit": commit(Path(__file__).parent),
+        "commit": git_commit(Path(__file__).parent),
         "versions": versions("numpy", "pyarrow", "snakemake"),
     }
     write_json(arguments.manifest, manifest)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint import fetch
 from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
 from arxiv_embeddings.common.cli import run
-from arxiv_embeddings.config.derived import check_size
+from arxiv_embeddings.config.derived import check_sample_size
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.corpus.papers import read_papers
 from arxiv_embeddings.estimate import cost
@@ -22,11 +22,11 @@ PAPERS_COUNTED = 2_000
 
 def main(arguments: argparse.Namespace) -> None:
     drawn = pq.read_metadata(arguments.papers).num_rows
-    check_size(arguments.size, drawn)
+    check_sample_size(arguments.size, drawn)
     papers = arguments.size or drawn
     # Drawn papers are in random order, so the first ones are a random sample of them.
     count = min(papers, PAPERS_COUNTED)
-    tables = read_papers(arguments.papers, 0, count, count, columns=["topic"])
+    tables = read_papers(arguments.papers, start=0, stop=count, size=count, columns=["topic"])
     texts = next(tables)["topic"].to_pylist()
     log.info("Counting the tokens of %d papers.", len(texts))
     chosen = zip(arguments.models, arguments.encoders, arguments.shards, strict=True)
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
         settings = resolve(asked, folder)
         lengths = cost.count_tokens(folder, texts, settings)
         work = count_work(folder)
-        rates = measured_rates(shards, fetch.read_manifest(folder))
+        rates = measured_rates(shards, fetch.checkpoint_identity(folder))
         if arguments.tokens_per_second:
             rates.append(Rate("yours", arguments.tokens_per_second, "given"))
         rates += published_rates(work, lengths.kept, settings.dtype, declared_dtype(folder))

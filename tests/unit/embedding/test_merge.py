@@ -468,7 +468,9 @@ def test_a_refusal_leaves_the_old_merge_alone(sample: Sample) -> None:
 def test_more_papers_than_were_drawn(sample: Sample) -> None:
     sample.columns = {name: values[:45] for name, values in sample.columns.items()}
     sample.draw()
-    with pytest.raises(InputError, match="has 45 papers, but the papers to 50 are wanted"):
+    with pytest.raises(
+        InputError, match="has only 45 papers, but papers up to row 50 were requested"
+    ):
         command.main(sample.arguments())
     assert not list(sample.arguments().embeddings.parent.iterdir())
 

@@ -231,7 +231,7 @@ def test_vectors_do_not_depend_on_the_bounds_of_the_shards(
 
 def test_more_papers_than_there_are(job: Job) -> None:
     with pytest.raises(
-        InputError, match=rf"has {PAPERS} papers, but .* to {PAPERS + 1} are wanted"
+        InputError, match=rf"has only {PAPERS} papers, but .* row {PAPERS + 1} were requested"
     ):
         embed(job.drawn, 30, PAPERS + 1, [job.encoder], job.model, job.vectors)
     assert not job.vectors.exists()

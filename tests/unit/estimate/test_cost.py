@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import fetch_model, read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.estimate import cost
@@ -198,7 +198,7 @@ def run_folder(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     topics = [f"paper number {number}" for number in range(40)]
     pq.write_table(pa.table({"id": topics, "topic": topics}), folder / "drawn.parquet")
     (folder / "shards").mkdir()
-    manifest = shard_manifest(checkpoint=read_manifest(folder / "minilm"))
+    manifest = shard_manifest(checkpoint=checkpoint_identity(folder / "minilm"))
     (folder / "shards/00000.json").write_text(json.dumps(manifest))
     return folder
 

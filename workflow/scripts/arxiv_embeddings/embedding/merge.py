@@ -71,7 +71,7 @@ def merge_shards(
         drawn_path: the drawn papers.
         shards: in the order of their rows, without a gap.
         settings: the encoder settings as the config asks for them.
-        checkpoint: the fetched checkpoint, as ``checkpoints.read_manifest`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint_identity`` returns it.
         embeddings_path: the ``.npy`` file to write, float32 (n, d).
         papers_path: the Parquet file to write; row i describes row i of the matrix.
 
@@ -106,7 +106,13 @@ def merge_shards(
     ):
         for shard, manifest in zip(shards, manifests, strict=True):
             ids, texts, sha256 = TextsHash(), TextsHash(), hashlib.sha256()
-            tables = read_papers(drawn_path, shard.start, shard.stop, ROWS_AT_ONCE, COLUMNS)
+            tables = read_papers(
+                drawn_path,
+                start=shard.start,
+                stop=shard.stop,
+                size=ROWS_AT_ONCE,
+                columns=COLUMNS,
+            )
             for table, block in zip(tables, _blocks(shard, manifest), strict=True):
                 ids.update(table["id"].to_pylist())
                 texts.update(table["topic"].to_pylist())

@@ -18,7 +18,7 @@ from ..checkpoint.tokenizer import Tokenizer
 from ..common.errors import InputError
 from ..common.files import TextsHash, written_beside
 from ..common.matrices import MatrixWriter
-from ..common.prefetch import ahead
+from ..common.prefetch import prefetch
 from ..common.progress import Progress
 from .chunks import Chunk, chunk_folder, find, keep, read_chunks
 from .encoder import Encoder
@@ -69,7 +69,7 @@ def embed_shard(
         InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
     """
     made_by = {
-        "checkpoint": fetch.read_manifest(model_folder),
+        "checkpoint": fetch.checkpoint_identity(model_folder),
         "encoder": tokenizer.settings.to_dict(),
     }
     chunks = read_chunks(papers_path, start, stop, papers_per_chunk, made_by)
@@ -77,7 +77,7 @@ def embed_shard(
     ids_hash, texts_hash = TextsHash(), TextsHash()
     tokens = at_max_length = resumed = 0
     papers = stop - start
-    with ahead(tokenized, depth=2) as todo, written_beside(vectors_path) as partial:
+    with prefetch(tokenized, depth=2) as todo, written_beside(vectors_path) as partial:
         encoders = load_encoders()
         dimensions = encoders[0].dimensions
         with (

@@ -27,7 +27,7 @@ def read_texts(path: Path, start: int, stop: int, size: int) -> Iterator[Texts]:
 def _read_parquet(path: Path, start: int, stop: int, size: int) -> Iterator[Texts]:
     from ..corpus.papers import read_papers  # only here, as it needs pyarrow
 
-    for table in read_papers(path, start, stop, size):
+    for table in read_papers(path, start=start, stop=stop, size=size):
         yield table["id"].to_pylist(), table["topic"].to_pylist()
 
 

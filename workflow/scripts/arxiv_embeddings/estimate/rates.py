@@ -41,7 +41,7 @@ def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
 
     Args:
         shards: the folder of the shards' manifests; it need not exist.
-        checkpoint: as ``checkpoints.read_manifest`` returns it; manifests of another are left out.
+        checkpoint: as ``checkpoint_identity`` returns it; manifests of another are left out.
 
     Raises:
         InputError: a manifest is damaged.
