@@ -66,7 +66,9 @@ def tokens_per_second(text: str) -> float | None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drawn", type=Path, required=True, help="Parquet file of the drawn papers")
+    parser.add_argument(
+        "--drawn", type=Path, required=True, help="Parquet file of the drawn papers"
+    )
     parser.add_argument("--size", type=size, required=True, help="papers in the sample, or all")
     parser.add_argument("--shard-size", type=int, required=True, help="papers per shard")
     parser.add_argument(

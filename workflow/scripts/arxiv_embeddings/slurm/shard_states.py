@@ -186,9 +186,7 @@ def _by_shard(jobs: Iterable[QueuedJob]) -> dict[str, list[QueuedJob]]:
     return by_shard
 
 
-def _expected_shards(
-    record: RunRecord, names: Iterable[str]
-) -> dict[str, tuple[int, int] | None]:
+def _expected_shards(record: RunRecord, names: Iterable[str]) -> dict[str, tuple[int, int] | None]:
     """Return the rows of each shard; of an unknown sample, the shards that have files, without rows."""
     if record.papers is not None:
         return dict(shard_ranges(record.papers, record.shard_size))
