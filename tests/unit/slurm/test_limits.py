@@ -90,7 +90,7 @@ def test_a_node_fits_a_request_up_to_each_of_its_limits() -> None:
     assert group.fits(most)
     assert group.fits(replace(most, mem_mb=None, minutes=None))
     for name, value in (("cpus", 9), ("mem_mb", 1001), ("minutes", 61), ("gpus", 3)):
-        assert not group.fits(replace(most, **{name: value}))
+        assert not group.fits(replace(most, **{name: value}))  # type: ignore[arg-type]
 
 
 # Commands that do not answer
