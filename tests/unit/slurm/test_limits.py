@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from arxiv_embeddings.slurm import commands as slurm_commands
@@ -149,10 +150,12 @@ def test_sacctmgr_that_lists_no_account(
 
 
 def test_answers_of_sinfo_and_sacctmgr(
-    commands: Commands, caplog: pytest.LogCaptureFixture
+    commands: Commands, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    commands(sinfo=prints(SINFO), sacctmgr=prints("physics\nCS\ncs\n"))
+    asked = tmp_path / "asked"
+    commands(sinfo=prints(SINFO, asked), sacctmgr=prints("physics\nCS\ncs\n"))
     assert partitions() == parse_partitions(SINFO)
+    assert {"--all", "--exact", "--noheader"} < set(asked.read_text().split())
     assert accounts() == ["cs", "physics"]
     assert not caplog.messages

@@ -100,7 +100,7 @@ def test_snapshot_that_is_not_a_regular_file(find: Find, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
-def test_snapshot_that_is_forbidden(find: Find, tmp_path: Path) -> None:
+def test_snapshot_without_permission(find: Find, tmp_path: Path) -> None:
     path = tmp_path / "secret.json"
     path.write_text("{}")
     path.chmod(0)
@@ -148,7 +148,7 @@ def test_results_folder_where_nothing_can_be_written(find: Find, tmp_path: Path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
-def test_results_folder_that_is_forbidden(find: Find, tmp_path: Path) -> None:
+def test_results_folder_without_permission(find: Find, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
     line = only(find(results=tmp_path / "closed" / "results"))
     assert "cannot be written (Permission denied)" in line
@@ -173,7 +173,11 @@ def test_bytes_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "factor"), [(b'{"id"', 1), (b"", 1), (b"\x1f\x8b", 4), (b"PK\x03\x04", 4)]
+    ("start", "factor"),
+    [
+        *((b'{"id"', 1), (b"", 1), (b"\x1f\x8b", 4)),
+        *((b"\x28\xb5\x2f\xfd", 4), (b"PK\x03\x04", 4), (b"PAR1", 4)),
+    ],
 )
 def test_packed_snapshots_count_four_times(start: bytes, factor: int, tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
@@ -191,7 +195,7 @@ def test_model_that_can_be_fetched(find: Find) -> None:
 
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 @pytest.mark.parametrize(("value", "offline"), [("1", True), ("true", True), ("0", False)])
-def test_model_that_is_nowhere_while_offline(
+def test_missing_model_while_offline(
     name: str, value: str, offline: bool, find: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -200,7 +204,7 @@ def test_model_that_is_nowhere_while_offline(
     assert not found or re.match(f"Model small: {HUB_ID} is .*Unset the variable, or", found[0])
 
 
-def test_offline_models_that_are_there(
+def test_local_and_fetched_models_while_offline(
     find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -224,7 +228,7 @@ def test_offline_models_that_are_there(
         ("HOME", ".cache/huggingface/hub"),
     ],
 )
-def test_offline_model_in_the_cache(
+def test_cached_model_while_offline(
     variable: str, folder: str, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HOME")
