@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench docs
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
+.PHONY: install demo status test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 
 install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -38,8 +38,18 @@ bench: install $(VENV)/develop.done
 	$(if $(PAPERS),,$(BIN)/snakemake --quiet --cores all --configfile config/demo.yaml -- $(BENCH_PAPERS))
 	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
-test: install $(VENV)/develop.done lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+test: lint test-unit test-workflow test-browser
+
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-unit: install $(VENV)/develop.done
+	$(PYTEST) tests/unit
+
+test-workflow: install $(VENV)/develop.done
+	$(PYTEST) tests/workflow
+
+test-browser: install $(VENV)/develop.done
+	$(PYTEST) tests/browser
 
 # Tests on a real, temporary SLURM cluster on this machine. Needs root and installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install

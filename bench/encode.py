@@ -25,8 +25,8 @@ from arxiv_embeddings.checkpoint.declared import resolve
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.devices import choose_device, describe
-from arxiv_embeddings.estimate.cost import count_tokens
-from arxiv_embeddings.estimate.flop import count_work
+from arxiv_embeddings.estimate.cost import text_lengths
+from arxiv_embeddings.estimate.flop import forward_pass
 from contenders import DEFAULT_BATCH, Contender, notebook, ours, sentence_transformers
 from hardware import Usage, matmul_rate, measured
 from result import about, save
@@ -60,7 +60,7 @@ def compare(
     contenders: list[Contender], texts: list[str], lengths: np.ndarray, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Time the contenders and the matrix products alone, in turns; return the measurements."""
-    device, work = torch.device(options.device), count_work(options.model)
+    device, forward = torch.device(options.device), forward_pass(options.model)
     for contender in contenders:
         contender.encode(texts[: 2 * DEFAULT_BATCH])  # warm up
     vectors: dict[str, np.ndarray] = {}
@@ -69,7 +69,7 @@ def compare(
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
         for dtype, found in rates.items():
-            found.append(matmul_rate(work.matrices, getattr(torch, dtype), device))
+            found.append(matmul_rate(forward.matrices, getattr(torch, dtype), device))
         for contender in contenders:
             with measured(device) as usage:
                 vectors[contender.name] = contender.encode(texts)
@@ -80,7 +80,7 @@ def compare(
     for contender in contenders:
         own = usages[contender.name]
         seconds = statistics.median(usage.seconds for usage in own)
-        flop_per_second = work.flop(lengths) / seconds
+        flop_per_second = forward.flop(lengths) / seconds
         cosines = (unit[contender.name] * unit[REFERENCE]).sum(axis=1)
         rows.append(
             {
@@ -96,7 +96,7 @@ def compare(
                 "cosine_least": float(cosines.min()),
             }
         )
-    return {"rows": rows, "matmul_flop_per_second": matmul, "flop": work.flop(lengths)}
+    return {"rows": rows, "matmul_flop_per_second": matmul, "flop": forward.flop(lengths)}
 
 
 def _normalized(vectors: np.ndarray) -> np.ndarray:
@@ -129,7 +129,7 @@ def main(options: argparse.Namespace) -> None:
     all_texts = read_texts(options.papers, max(options.count, job_count))
     texts = all_texts[: options.count]
     settings = EncoderSettings(max_length=options.max_length, normalize=True)
-    lengths = count_tokens(options.model, texts, resolve(settings, options.model)).kept
+    lengths = text_lengths(options.model, texts, resolve(settings, options.model)).kept
     tried = texts[: max(options.count // 2, 2)]
     contenders = list(
         candidates(options.model, device, options.max_length, tried, options.batch_sizes)
