@@ -47,12 +47,12 @@ validate(config, SCHEMA)  # fills in the defaults
 
 CORPUS = config["corpus"]["name"]
 # A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
-FORMAT = requests.format_of(config["corpus"])
+FORMAT = derived.format_of(config["corpus"])
 SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
 # Part of the command, not a parameter, and nothing for arXiv's format: what was made of it before there were
 # other formats is not made again. A brace is doubled, as the command's own ones stand for values.
 FORMAT_OPTIONS = (
-    requests.format_options(config["corpus"]).replace("{", "{{").replace("}", "}}")
+    derived.format_options(config["corpus"]).replace("{", "{{").replace("}", "}}")
 )
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
@@ -62,9 +62,9 @@ FILTER_REPORT = RESULTS / "filter.json"
 
 # A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
 if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
-    filtered = or_stop(requests.read_filter_report, FILTER_REPORT)
-    if requests.same_input(filtered, SNAPSHOT, config["corpus"]):
-        or_stop(requests.check_size, SAMPLE_SIZE, filtered["records"]["kept"])
+    filtered = or_stop(derived.read_filter_report, FILTER_REPORT)
+    if derived.same_input(filtered, SNAPSHOT, config["corpus"]):
+        or_stop(derived.check_size, SAMPLE_SIZE, filtered["records"]["kept"])
 
 
 wildcard_constraints:
@@ -74,7 +74,7 @@ wildcard_constraints:
 
 def sample_size():
     """Papers in the sample; for size all the filter must have run."""
-    return SAMPLE_SIZE or requests.read_filter_report(FILTER_REPORT)["records"]["kept"]
+    return SAMPLE_SIZE or derived.read_filter_report(FILTER_REPORT)["records"]["kept"]
 
 
 def sampled_shards(wildcards):
@@ -84,7 +84,7 @@ def sampled_shards(wildcards):
     return expand(
         "<results>/{model}/shards/{shard}.{kind}",
         model=wildcards.get("model", list(MODELS)),
-        shard=requests.shard_ranges(sample_size(), SHARD_SIZE),
+        shard=derived.shard_ranges(sample_size(), SHARD_SIZE),
         kind=["npy", "json"],
     )
 
@@ -99,7 +99,7 @@ def shard_stop(wildcards):
 
 def encoder_settings(wildcards):
     """The model's encoder settings as one line of JSON."""
-    return requests.encoder_settings(MODELS[wildcards.model]).to_json()
+    return derived.encoder_settings(MODELS[wildcards.model]).to_json()
 
 
 def model_source(model):
@@ -134,7 +134,7 @@ def uses_gpus():
 
     A job of the cluster asks again on its node (remote_exec), where a broken driver must not mean the CPU.
     """
-    return workflow.non_local_exec or workflow.remote_exec or requests.has_gpu()
+    return workflow.non_local_exec or workflow.remote_exec or derived.has_gpu()
 
 
 def in_report(file, caption, shows):
