@@ -1,27 +1,26 @@
-# From the drawn papers to the embeddings.
+# Embed the drawn papers in shards, and merge the shards.
 
 
-localrules:
-    fetch_model,
+def encoder_settings(wildcards):
+    """Return the model's encoder settings as one line of JSON."""
+    return derived.encoder_settings(MODELS[wildcards.model]).to_json()
 
 
-rule fetch_model:
-    input:
-        checkpoint_files,
-    output:
-        directory("resources/models/{model}"),
-    log:
-        "<logs>/{model}/fetch_model.log",
-    conda:
-        "../../envs/embed.yaml"
-    params:
-        source=checkpoint_source,
-        revision=revision_option,
-    message:
-        "Fetching {params.source}"
-    shell:
-        'python3 "$SCRIPTS/fetch_model.py" --name {params.source:q} {params.revision}'
-        " --folder {output:q} --log {log:q}"
+def shard_start(wildcards):
+    return int(wildcards.shard) * SHARD_SIZE
+
+
+def shard_stop(wildcards):
+    return min(shard_start(wildcards) + SHARD_SIZE, sample_size())
+
+
+def device_for_shard(wildcards):
+    # A dry run does not know which machine it is for, and shows what a run on a cluster would do.
+    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
+
+
+def gpus_for_shard(wildcards):
+    return int(device_for_shard(wildcards) == "cuda")
 
 
 rule embed_shard:
@@ -39,6 +38,7 @@ rule embed_shard:
         "../../envs/embed.yaml"
     threads: 8
     resources:
+        # Why the device, the GPUs and the tokens per batch are not parameters: see common.smk.
         gpu=gpus_for_shard,
         device=device_for_shard,
         mem=growing(16, "GB"),
@@ -84,7 +84,9 @@ rule merge_shards:
         shard_size=SHARD_SIZE,
         seed=config["sample"]["seed"],
         encoder=encoder_settings,
-        config=recorded_config,
+        config=lambda wildcards: rule_values.recorded_config(
+            config, MODELS[wildcards.model]
+        ),
     message:
         "Checking and merging the shards of {wildcards.model}"
     shell:

@@ -1,10 +1,6 @@
 # The estimate before the money is spent: `snakemake plan`.
 
 
-localrules:
-    plan,
-
-
 # Without an output, so it always runs: finished shards make it better.
 rule plan:
     input:
@@ -12,6 +8,7 @@ rule plan:
         models=expand("resources/models/{model}", model=MODELS),
     log:
         "<logs>/plan.log",
+    localrule: True
     conda:
         "../../envs/embed.yaml"
     threads: 1
