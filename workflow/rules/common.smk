@@ -21,11 +21,9 @@ from arxiv_embeddings.config import derived, rule_values
 from arxiv_embeddings.config.check import check_config, check_snapshot, find_snapshot
 from arxiv_embeddings.common.errors import InputError
 
-# The environment of the shell commands.
-# SCRIPTS is a variable and not a parameter of the rules: with a parameter, moving the clone would rerun every job.
-# PATH begins with the Python that runs Snakemake, so that commands run on it where its environment is not activated.
-# The environment of a rule (--sdm conda or apptainer) is put in front of PATH; shell.prefix() would come after that,
-# and replace conda's Python.
+# The environment of the shell commands. SCRIPTS is not a parameter of the rules: moving the clone would rerun all jobs.
+# PATH starts with the Python that runs Snakemake, so that its environment need not be activated. --sdm conda puts the
+# environment of the rule in front of it; shell.prefix() would take effect after that, and override conda's Python.
 os.environ.update(
     SCRIPTS=SCRIPTS,
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -63,7 +61,7 @@ MODELS = {model["label"]: model for model in config["models"]}
 RESULTS = Path(f"results/{CORPUS}")
 FILTER_REPORT = RESULTS / "filter.json"
 
-# If the papers are filtered, fail here when the sample is larger than they are; otherwise sample_papers fails.
+# If the papers are already filtered, fail here when the sample is larger; otherwise sample_papers fails.
 if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
     filtered = or_stop(derived.read_filter_report, FILTER_REPORT)
     if derived.same_input(filtered, SNAPSHOT, config["corpus"]):
