@@ -16,9 +16,9 @@ from support.running import ROOT, Jobs, Workflow, model
 CORPUS = {"filter_papers": 1, "sample_papers": 1}
 
 
-def embedding(shards: int, models: int = 1) -> Jobs:
-    """The jobs that embed ``shards`` shards and merge them."""
-    return {"embed_shard": shards, "merge_shards": models}
+def embedding(shards: int) -> Jobs:
+    """Return the jobs that embed ``shards`` shards of one model and merge them."""
+    return {"embed_shard": shards, "merge_shards": 1}
 
 
 def test_fresh_run_computes_everything(finished: Workflow) -> None:
