@@ -37,7 +37,7 @@ class Finished:
 class Workflow:
     """A working directory with a config file for a workflow, by default the one of this checkout."""
 
-    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "workflow/Snakefile") -> None:
         self.folder = folder
         self.snakefile = snakefile
         self.results = folder / "results/test"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from support.running import ROOT, Workflow
 
-SNAKEFILE = f"{str(ROOT / 'Snakefile')!r}"
+SNAKEFILE = ROOT / "workflow/Snakefile"
 # A module gets the whole config; nothing is added from config/config.yaml.
 CONFIG: dict[str, Any] = {
     "corpus": {"name": "test", "categories": ["cs.", "physics."]},
@@ -25,7 +25,9 @@ JOBS = {
 }
 
 
-def with_module(workflow: Workflow, names: str = "", snakefile: str = SNAKEFILE) -> Workflow:
+def with_module(
+    workflow: Workflow, names: str = "", snakefile: str = repr(str(SNAKEFILE))
+) -> Workflow:
     """Give the working directory a workflow of its own that uses this one as a module.
 
     Args:
@@ -96,10 +98,10 @@ def test_module_without_a_clone_is_refused(fresh: Workflow, tmp_path: Path) -> N
         pytest.skip("needs git")
     repository = tmp_path / "repository"
     repository.mkdir()
-    shutil.copy(ROOT / "Snakefile", repository)
+    shutil.copy(SNAKEFILE, repository)
     user = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for command in (["init"], ["add", "."], [*user, "commit", "--message", "test"]):
         subprocess.run(["git", *command], cwd=repository, check=True, capture_output=True)
     snakefile = f"gitfile({str(repository)!r}, path='Snakefile', ref='HEAD')"
     run = with_module(fresh, snakefile=snakefile).run("--dry-run", code=1, **CONFIG)
-    assert "Clone the repository, and give the path of its Snakefile." in run.output
+    assert "Clone the repository, and give the path of its workflow/Snakefile." in run.output

@@ -1,24 +1,12 @@
 # Fetch the checkpoints of the models.
 
 
-def checkpoint_files(wildcards):
-    return rule_values.checkpoint_files(model_source(MODELS[wildcards.model]))
-
-
-def checkpoint_source(wildcards):
-    return model_source(MODELS[wildcards.model])
-
-
-def revision_option(wildcards):
-    """Return the commit of a checkpoint as an option (the schema allows only hexadecimal digits); none if local."""
-    revision = MODELS[wildcards.model]["revision"]
-    return f"--revision {revision}" if revision else ""
-
-
 rule fetch_model:
     input:
         # Files of a local checkpoint are inputs, so that changed weights are noticed.
-        checkpoint_files,
+        lambda wildcards: rule_values.checkpoint_files(
+            model_source(MODELS[wildcards.model])
+        ),
     output:
         directory("resources/models/{model}"),
     log:
@@ -28,8 +16,8 @@ rule fetch_model:
     conda:
         "../../envs/embed.yaml"
     params:
-        source=checkpoint_source,
-        revision=revision_option,
+        source=lambda wildcards: model_source(MODELS[wildcards.model]),
+        revision=lambda wildcards: rule_values.revision_option(MODELS[wildcards.model]),
     message:
         "Fetching {params.source}"
     shell:

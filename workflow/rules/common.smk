@@ -1,9 +1,8 @@
 # Names and helpers for the rules. This file contains no rules.
 #
-# Settings that are resources: Snakemake reruns a job when a parameter changes, but not when a resource does. A
-# setting that changes how a job runs and not what it writes is therefore a resource: `device`, `gpu` and
-# `tokens_per_batch` of embed_shard, and `sample_size` of sample_papers, which writes all papers whatever the size of
-# the sample. They can be set with --set-resources or in a profile, and finished results stay.
+# Settings that are resources: Snakemake reruns a job when a parameter changes, but not when a resource does. So these
+# settings, which do not change what a job writes, are resources: `device`, `gpu` and `tokens_per_batch` of embed_shard,
+# and `sample_size` of sample_papers, which writes all papers whatever the size. --set-resources or a profile sets them.
 
 import os
 import sys
@@ -24,10 +23,8 @@ from arxiv_embeddings.common.errors import InputError
 # The environment of the shell commands. SCRIPTS is not a parameter of the rules: moving the clone would rerun all jobs.
 # PATH starts with the Python that runs Snakemake, so that its environment need not be activated. --sdm conda puts the
 # environment of the rule in front of it; shell.prefix() would take effect after that, and override conda's Python.
-os.environ.update(
-    SCRIPTS=SCRIPTS,
-    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-)
+os.environ.update(SCRIPTS=SCRIPTS)
+os.environ.update(PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 
 # The working folder as a relative path, so that inputs keep their names when it moves.
 INPUT_FOLDERS = [Path(), CLONE]
@@ -97,11 +94,14 @@ def model_source(model):
 
 
 def uses_gpus():
-    """Return whether shards are embedded on GPUs: on a cluster always, on one machine if it has a GPU.
-
-    A job on a compute node (remote_exec) evaluates this again. There a broken driver must not mean the CPU.
-    """
+    """Return whether shards are embedded on GPUs: on a cluster always, on one machine if it has a GPU."""
+    # A job on a compute node (remote_exec) evaluates this again; there a broken driver must not mean the CPU.
     return workflow.non_local_exec or workflow.remote_exec or derived.has_gpu()
+
+
+def shard_device():
+    """Return the device of embed_shard. A dry run shows what a run on a cluster would do."""
+    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
 
 
 def growing(start, unit):

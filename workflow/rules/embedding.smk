@@ -1,28 +1,6 @@
 # Embed the drawn papers in shards, and merge the shards.
 
 
-def encoder_settings(wildcards):
-    """Return the model's encoder settings as one line of JSON."""
-    return derived.encoder_settings(MODELS[wildcards.model]).to_json()
-
-
-def shard_start(wildcards):
-    return int(wildcards.shard) * SHARD_SIZE
-
-
-def shard_stop(wildcards):
-    return min(shard_start(wildcards) + SHARD_SIZE, sample_size())
-
-
-def device_for_shard(wildcards):
-    # A dry run does not know which machine it is for, and shows what a run on a cluster would do.
-    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
-
-
-def gpus_for_shard(wildcards):
-    return int(device_for_shard(wildcards) == "cuda")
-
-
 rule embed_shard:
     input:
         papers="<results>/drawn.parquet",
@@ -39,15 +17,17 @@ rule embed_shard:
     threads: 8
     resources:
         # Why the device, the GPUs and the tokens per batch are not parameters: see common.smk.
-        gpu=gpus_for_shard,
-        device=device_for_shard,
+        gpu=lambda wildcards: int(shard_device() == "cuda"),
+        device=lambda wildcards: shard_device(),
         mem=growing(16, "GB"),
         runtime=growing(120, "m"),
         tokens_per_batch="auto",
     params:
-        start=shard_start,
-        stop=shard_stop,
-        encoder=encoder_settings,
+        start=lambda wildcards: int(wildcards.shard) * SHARD_SIZE,
+        stop=lambda wildcards: min(
+            (int(wildcards.shard) + 1) * SHARD_SIZE, sample_size()
+        ),
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
     message:
         "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
         " memory: {resources.mem}, minutes: {resources.runtime})"
@@ -83,7 +63,7 @@ rule merge_shards:
         size=lambda wildcards: sample_size(),
         shard_size=SHARD_SIZE,
         seed=config["sample"]["seed"],
-        encoder=encoder_settings,
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
         config=lambda wildcards: rule_values.recorded_config(
             config, MODELS[wildcards.model]
         ),

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.config.rule_values import (
     checkpoint_files,
+    encoder_json,
     model_source,
     paper_link,
     recorded_config,
+    revision_option,
     scores_by_model,
 )
 
@@ -53,6 +56,19 @@ def test_files_of_a_local_checkpoint_are_listed_without_folders(checkpoint: Path
 
 def test_hugging_face_id_has_no_files() -> None:
     assert checkpoint_files("owner/model") == []
+
+
+def test_only_a_revision_becomes_an_option() -> None:
+    assert revision_option({"revision": "0123abc"}) == "--revision 0123abc"
+    assert revision_option({"revision": None}) == ""
+
+
+def test_encoder_settings_are_one_line_that_can_be_read_back() -> None:
+    model: dict[str, Any] = {"pooling": "cls", "max_length": 64, "normalize": True}
+    model |= {"dtype": "float32", "prompt": "two\nlines: ", "dimensions": None}
+    line = encoder_json({"label": "a", "name": "b", **model})
+    assert "\n" not in line
+    assert EncoderSettings.from_json(line) == EncoderSettings(**model)
 
 
 def test_manifest_records_one_model_and_no_other() -> None:

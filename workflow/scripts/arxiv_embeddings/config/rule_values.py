@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .check import find_input
+from .derived import encoder_settings
 
 
 def model_source(name: str, folders: Sequence[Path]) -> str:
@@ -21,6 +22,19 @@ def model_source(name: str, folders: Sequence[Path]) -> str:
 def checkpoint_files(source: str) -> list[str]:
     """Return the files of a local checkpoint, sorted; none for a Hugging Face id."""
     return sorted(str(file) for file in Path(source).glob("*") if file.is_file())
+
+
+def revision_option(model: dict[str, Any]) -> str:
+    """Return the option of ``fetch_model.py`` for the model's revision, unquoted; none if it has no revision.
+
+    The schema allows only hexadecimal digits in a revision.
+    """
+    return f"--revision {model['revision']}" if model["revision"] else ""
+
+
+def encoder_json(model: dict[str, Any]) -> str:
+    """Return the encoder settings of ``model``, an entry of ``models``, as one line of JSON."""
+    return encoder_settings(model).to_json()
 
 
 def recorded_config(config: dict[str, Any], model: dict[str, Any]) -> str:
