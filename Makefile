@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := resources/demo
 SOURCES := workflow/scripts tests bench docs
-SNAKEFILES := Snakefile workflow/rules
+SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
 .PHONY: install demo status test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 

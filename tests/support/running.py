@@ -1,4 +1,4 @@
-"""Running the workflow in its own working directory, as a user does."""
+"""Run the workflow in a working directory of its own, as a user would."""
 
 import collections
 import os
@@ -22,27 +22,28 @@ Jobs = dict[str, int]
 
 @dataclass
 class Finished:
-    """A finished run of Snakemake: its exit code, its output, and the jobs it finished."""
+    """A run of Snakemake that ended: its exit code, what it printed, and the jobs it finished."""
 
     code: int
     output: str
 
     @property
     def jobs(self) -> Jobs:
-        """The number of finished jobs per rule, without the target rule."""
+        """How many jobs of each rule were finished, without the target rule."""
         rules = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", self.output)
         return dict(collections.Counter(rule for rule in rules if rule != "all"))
 
 
 class Workflow:
-    """A working directory with a config file for the workflow of this checkout."""
+    """A working directory with a config file for a workflow, by default the one of this checkout."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
         self.folder = folder
+        self.snakefile = snakefile
         self.results = folder / "results/test"
 
     def configure(self, **changes: Any) -> None:
-        """Write the config of the tests, with ``changes`` of its top-level keys."""
+        """Write the config: that of the tests, with the given top-level keys replaced."""
         config = {
             "snapshot": "resources/snapshot.json",
             "corpus": {"name": "test"},
@@ -56,13 +57,13 @@ class Workflow:
     def command(self, *options: str) -> list[str]:
         """Return the command line of a run with two cores."""
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile)),
             *("--directory", str(self.folder), "--cores", "2", "--set-threads", "embed_shard=1"),
             *("--configfile", str(self.folder / "config.yaml"), "--nocolor", *options),
         ]
 
     def run(self, *options: str, code: int = 0, **changes: Any) -> Finished:
-        """Configure and run the workflow; fail the test if its exit code is not ``code``."""
+        """Configure and run the workflow; fail the test if it does not end with ``code``."""
         self.configure(**changes)
         done = subprocess.run(
             self.command(*options),
@@ -75,7 +76,7 @@ class Workflow:
         return Finished(done.returncode, done.stdout)
 
     def copy(self, folder: Path) -> "Workflow":
-        """Copy the working directory, with the times of its files and Snakemake's metadata."""
+        """Copy the working directory, with the times of its files and Snakemake's records of them."""
 
         def link_weights(source: str, target: str) -> None:
             if source.endswith(".safetensors"):
@@ -99,8 +100,8 @@ def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:
 
 
 def with_snapshot(folder: Path, records: int = 300) -> Workflow:
-    """Return a working directory with a synthetic snapshot and no results; skip the test without the model."""
+    """Return a working directory with a synthetic snapshot and no results; skip if the model is missing."""
     if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} does not exist. Run: make install")
+        pytest.skip(f"{MINILM} is missing. Run: make install")
     make_snapshot(folder / "resources/snapshot.json", records=records)
     return Workflow(folder)

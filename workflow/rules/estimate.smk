@@ -1,10 +1,6 @@
 # Estimate the cost of a run before it is started: `snakemake estimate`.
 
 
-localrules:
-    estimate,
-
-
 # It has no output, so it always runs: finished shards improve the estimate.
 rule estimate:
     input:
@@ -12,6 +8,7 @@ rule estimate:
         models=expand("resources/models/{model}", model=MODELS),
     log:
         "<logs>/estimate.log",
+    localrule: True
     conda:
         "../../envs/embed.yaml"
     threads: 1
