@@ -3,7 +3,7 @@
 # Another workflow can use this one as a module:
 #
 #     module arxiv:
-#         snakefile: "/path/of/the/clone/Snakefile"
+#         snakefile: "clone/Snakefile"
 #         config: config["arxiv"]
 #
 #     use rule * from arxiv as arxiv_*
