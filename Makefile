@@ -1,21 +1,21 @@
-# What a person types. Needs make, and Python 3.11 or newer with its venv module.
+# The commands of this repository. Needs make, and Python 3.11 or newer with its venv module.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := resources/demo
-SOURCES := workflow/scripts tests bench
-SNAKEFILES := Snakefile workflow/rules
+SOURCES := workflow/scripts tests bench docs
+SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate
+.PHONY: install demo status test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 
 install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
 
-# The map by PHATE. A step of its own because phate and graphtools are under the GPL 2; without it, PCA draws the map.
+# PHATE for the map. A separate step because phate and graphtools are under the GPL 2; without it, the map is a PCA projection.
 phate: $(VENV)/phate.done
 
-# `make demo SNAPSHOT=path` runs the demo's settings on a real snapshot.
+# `make demo SNAPSHOT=path` uses the demo's settings on a real snapshot.
 DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
 DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
 
@@ -27,21 +27,31 @@ demo: install
 	@echo
 	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
 
-# How far are the runs in this folder? Reads only; `make status RUN=folder` for runs with --directory.
+# Progress of the runs in this folder; only reads files. For runs with --directory: make status RUN=folder.
 status: $(VENV)/workflow.done
 	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/show_status.py
 
-# `make bench PAPERS=path MODEL=folder` takes real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are those
-# of bench/encode.py. Without PAPERS it is the demo's made-up papers.
+# `make bench PAPERS=path MODEL=folder` uses real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are passed
+# to bench/encode.py. Without PAPERS it uses the synthetic papers of the demo.
 BENCH_PAPERS := $(or $(PAPERS),results/demo/drawn.parquet)
 bench: install $(VENV)/develop.done
 	$(if $(PAPERS),,$(BIN)/snakemake --quiet --cores all --configfile config/demo.yaml -- $(BENCH_PAPERS))
 	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
-test: install $(VENV)/develop.done lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+test: lint test-unit test-workflow test-browser
 
-# On a real, throw-away SLURM cluster on this machine. Needs root, installs Debian packages.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+test-unit: install $(VENV)/develop.done
+	$(PYTEST) tests/unit
+
+test-workflow: install $(VENV)/develop.done
+	$(PYTEST) tests/workflow
+
+test-browser: install $(VENV)/develop.done
+	$(PYTEST) tests/browser
+
+# Tests on a real, temporary SLURM cluster on this machine. Needs root and installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install
 	$(BIN)/python -m pytest tests/slurm $(PYTEST_OPTIONS)
 
@@ -50,10 +60,14 @@ cluster-install:
 
 cluster-up: cluster-install
 	$(PYTHON) tests/slurm/cluster.py up
-	@echo 'In the shell that will use it: eval "$$($(PYTHON) tests/slurm/cluster.py env)"'
+	@echo 'To use the cluster in a shell, run: eval "$$($(PYTHON) tests/slurm/cluster.py env)"'
 
 cluster-down:
 	$(PYTHON) tests/slurm/cluster.py down
+
+# The table of config keys in config/README.md, from the schema.
+docs: $(VENV)/workflow.done
+	$(BIN)/python docs/config_keys.py workflow/schemas/config.schema.yaml config/README.md
 
 lint: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/develop.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	$(BIN)/ruff format --check $(SOURCES)
@@ -68,11 +82,11 @@ format: $(VENV)/develop.done
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/snakefmt $(SNAKEFILES)
 
-# Results stay: they may have cost GPU hours.
+# Results of real runs stay: they may have cost GPU hours.
 clean:
 	rm -rf $(VENV) $(DEMO) results/demo results/demo-snapshot .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# Pins the newest versions. What torch itself pins (CUDA) is left to it, so that a CPU build needs none of it.
+# Pins the newest versions. The CUDA packages that torch itself pins are left out, so that a CPU build does not need them.
 lock: $(VENV)/develop.done
 	$(call pin,workflow)
 	$(call pin,evaluate)
@@ -86,7 +100,7 @@ define pin
 endef
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=path names one.")'
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer. Run: make install PYTHON=/path/to/python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python

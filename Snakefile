@@ -1,11 +1,47 @@
-# The arXiv metadata snapshot as labelled, verified text embeddings: the table of contents.
+# Verified text embeddings of the arXiv metadata snapshot, or of another corpus with hierarchical labels.
+#
+# Another workflow can use this one as a module:
+#
+#     module arxiv:
+#         snakefile: "clone/Snakefile"
+#         config: config["arxiv"]
+#
+#     use rule * from arxiv as arxiv_*
+#
+#     onstart:
+#         arxiv.onstart()
+#
+#     onsuccess:
+#         arxiv.onsuccess()
+#
+#     onerror:
+#         arxiv.onerror()
+#
+# - The module needs a clone on this machine: the rules call scripts of the clone.
+# - `config:` gives the whole config. As in every module, config/config.yaml is then not read: settings that the
+#   user did not choose would cost GPU hours. Only keys that have a default in config/README.md may be left out.
+# - Snakemake runs only the handlers of the main workflow. The three calls above check the snapshot and the cluster
+#   before the first job, record the run for `make status`, and print the summary.
+# - Results are in results/<corpus.name>/ and checkpoints in resources/models/ of the working folder, also in a module:
+#   `prefix:` and `pathvars:` of the module statement are not supported.
+# - With `as arxiv_*`, a profile names the rules arxiv_embed_shard and so on.
 
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
 
+if not isinstance(workflow.current_basedir, os.PathLike):
+    raise WorkflowError(
+        f"{workflow.current_basedir} is not a folder of this machine, and the rules call scripts that are in it. "
+        "Clone the repository, and give the path of its Snakefile."
+    )
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+
+configfile: Path(workflow.current_basedir) / "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
@@ -19,6 +55,7 @@ pathvars:
 
 
 include: "workflow/rules/corpus.smk"
+include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/estimate.smk"
 include: "workflow/rules/embedding.smk"
 include: "workflow/rules/evaluation.smk"
@@ -28,14 +65,10 @@ include: "workflow/rules/report.smk"
 report: "workflow/report/workflow.rst"
 
 
-localrules:
-    all,
-
-
 rule all:
     default_target: True
     input:
-        # The shards are targets too, so that a lost one is made again even when all is merged.
+        # Shards are targets too, so that a deleted one is recomputed even when all are merged.
         sampled_shards,
         expand(
             "<results>/{model}/{file}",
@@ -52,7 +85,7 @@ onstart:
     )
     if workflow.non_local_exec:
         check_cluster()
-    write_plan()
+    write_run_record()
 
 
 onsuccess:

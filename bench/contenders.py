@@ -1,4 +1,4 @@
-"""What the encoder is compared with: every contender turns texts into vectors of length 1."""
+"""The encoders that are compared. Each contender turns texts into vectors of length 1."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from sentence_transformers import SentenceTransformer
 
 Encode = Callable[[list[str]], np.ndarray]
 
-DEFAULT_BATCH = 32  # of sentence-transformers, and of the notebook
+# The default of sentence-transformers, and the batch size of the notebook.
+DEFAULT_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A way from texts to vectors, tokenizing included, and the dtype of its matrix products."""
+    """An encoder, tokenizing included, and the dtype of its matrix products."""
 
     name: str
     dtype: str
@@ -27,7 +28,7 @@ class Contender:
 
 
 def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Contender:
-    """Return this project's encoder, with the pooling that the checkpoint declares."""
+    """Return this project's encoder with the pooling that the checkpoint declares."""
     asked = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
     settings = resolve_for(asked, folder, device)
     encoder, tokenizer = Encoder(folder, settings, device), Tokenizer(folder, settings)
@@ -39,7 +40,7 @@ def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Con
 def sentence_transformers(
     folder: Path, dtype: str, device: torch.device, max_length: int
 ) -> Callable[[int], Contender]:
-    """Return sentence-transformers' encode as a function of its batch size."""
+    """Return a function from a batch size to sentence-transformers' encoder with this batch size."""
     model = SentenceTransformer(
         str(folder),
         device=str(device),
@@ -62,7 +63,7 @@ def sentence_transformers(
 
 
 def notebook(folder: Path, device: torch.device, max_length: int) -> Contender:
-    """Return the notebook's loop: float32, batches of 32 as they come, mean over all positions."""
+    """Return the notebook's loop: float32, unsorted batches of 32, mean over all positions."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = transformers.AutoModel.from_pretrained(
         folder, local_files_only=True, dtype=torch.float32

@@ -2,9 +2,9 @@
 
     python bench/encode.py PAPERS MODEL --table TABLE
 
-PAPERS is Parquet with a topic column or a snapshot; MODEL is a folder with a checkpoint that sentence-transformers
-can load. All contenders get the same texts and take turns within one run; figures are medians over the rounds. A
-table is printed and written to TABLE.md, with all that was measured in TABLE.json.
+PAPERS is a Parquet file with a topic column, or a snapshot. MODEL is a folder with a checkpoint that
+sentence-transformers can load. All contenders get the same texts and take turns within one run. The numbers are
+medians over the rounds. The table is printed and written to TABLE.md, and all measurements to TABLE.json.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from arxiv_embeddings.checkpoint.declared import resolve
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.devices import choose_device, describe
-from arxiv_embeddings.estimate.cost import count_tokens
-from arxiv_embeddings.estimate.flop import count_work
+from arxiv_embeddings.estimate.cost import text_lengths
+from arxiv_embeddings.estimate.flop import forward_pass
 from contenders import DEFAULT_BATCH, Contender, notebook, ours, sentence_transformers
 from hardware import Usage, matmul_rate, measured
 from result import about, save
@@ -39,7 +39,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "sentence-transformers", "num
 def candidates(
     folder: Path, device: torch.device, max_length: int, texts: list[str], batches: list[int]
 ) -> Iterator[Contender]:
-    """Yield all contenders; of sentence-transformers the default batch and the one that was fastest."""
+    """Yield all contenders; sentence-transformers with its default batch size and with the fastest one."""
     yield ours(folder, "float32", device, max_length)
     yield ours(folder, "auto", device, max_length)
     for dtype in ("float32", "bfloat16"):
@@ -59,8 +59,8 @@ def candidates(
 def compare(
     contenders: list[Contender], texts: list[str], lengths: np.ndarray, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Let the contenders and the bare matrix products take turns; return what was measured."""
-    device, work = torch.device(options.device), count_work(options.model)
+    """Time the contenders and the matrix products alone, in turns; return the measurements."""
+    device, forward = torch.device(options.device), forward_pass(options.model)
     for contender in contenders:
         contender.encode(texts[: 2 * DEFAULT_BATCH])  # warm up
     vectors: dict[str, np.ndarray] = {}
@@ -69,7 +69,7 @@ def compare(
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
         for dtype, found in rates.items():
-            found.append(matmul_rate(work.matrices, getattr(torch, dtype), device))
+            found.append(matmul_rate(forward.matrices, getattr(torch, dtype), device))
         for contender in contenders:
             with measured(device) as usage:
                 vectors[contender.name] = contender.encode(texts)
@@ -80,7 +80,7 @@ def compare(
     for contender in contenders:
         own = usages[contender.name]
         seconds = statistics.median(usage.seconds for usage in own)
-        flop_per_second = work.flop(lengths) / seconds
+        flop_per_second = forward.flop(lengths) / seconds
         cosines = (unit[contender.name] * unit[REFERENCE]).sum(axis=1)
         rows.append(
             {
@@ -96,18 +96,19 @@ def compare(
                 "cosine_least": float(cosines.min()),
             }
         )
-    return {"rows": rows, "matmul_flop_per_second": matmul, "flop": work.flop(lengths)}
+    return {"rows": rows, "matmul_flop_per_second": matmul, "flop": forward.flop(lengths)}
 
 
 def _normalized(vectors: np.ndarray) -> np.ndarray:
-    vectors = vectors.astype(np.float64)  # some were scaled to length 1 in bfloat16
+    # Some vectors were scaled to length 1 in bfloat16.
+    vectors = vectors.astype(np.float64)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def whole_job(
     texts: list[str], settings: EncoderSettings, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Return what a job takes from the start of its process to its end; the median of the rounds."""
+    """Time a job from the start to the end of its process; return the median of the rounds."""
     with tempfile.TemporaryDirectory() as folder:
         inputs = job.prepare(Path(folder), texts, options.model, settings, options.device)
         jobs = [job.run(inputs, len(texts), options.threads) for _ in range(options.rounds)]
@@ -128,7 +129,7 @@ def main(options: argparse.Namespace) -> None:
     all_texts = read_texts(options.papers, max(options.count, job_count))
     texts = all_texts[: options.count]
     settings = EncoderSettings(max_length=options.max_length, normalize=True)
-    lengths = count_tokens(options.model, texts, resolve(settings, options.model)).kept
+    lengths = text_lengths(options.model, texts, resolve(settings, options.model)).kept
     tried = texts[: max(options.count // 2, 2)]
     contenders = list(
         candidates(options.model, device, options.max_length, tried, options.batch_sizes)
@@ -139,7 +140,7 @@ def main(options: argparse.Namespace) -> None:
         "device": describe(device),
         **compare(contenders, texts, lengths, options),
     }
-    contenders.clear()  # the job gets the memory to itself
+    contenders.clear()  # free the memory for the job
     if device.type == "cuda":
         torch.cuda.empty_cache()
     result["job"] = whole_job(all_texts[:job_count], settings, options)
@@ -147,15 +148,19 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Time the encoder against other ways to embed.")
+    parser = argparse.ArgumentParser(description="Time the encoder against other encoders.")
     parser.add_argument("papers", type=Path, help="Parquet with a topic column, or a snapshot")
     parser.add_argument("model", type=Path, help="folder of a checkpoint")
-    parser.add_argument("--table", type=Path, required=True, help="file to write, without ending")
+    parser.add_argument(
+        "--table", type=Path, required=True, help="file to write, without its ending"
+    )
     parser.add_argument(
         "--device", choices=["cuda", "cpu"], default="cuda" if torch.cuda.is_available() else "cpu"
     )
-    parser.add_argument("--count", type=int, default=400, help="papers to embed")
-    parser.add_argument("--job-count", type=int, help="papers of the whole job, if others")
+    parser.add_argument("--count", type=int, default=400, help="number of papers to embed")
+    parser.add_argument(
+        "--job-count", type=int, help="number of papers of the whole job (default: --count)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--max-length", type=int, default=512)
@@ -164,7 +169,7 @@ if __name__ == "__main__":
         type=int,
         nargs="*",
         default=[8, 16, 64, 128],
-        help="what sentence-transformers may try besides 32, on half of the papers",
+        help="batch sizes to try for sentence-transformers besides 32, on half of the papers",
     )
     try:
         main(parser.parse_args())

@@ -1,9 +1,9 @@
-"""Time the filter against the notebook's loop on the same snapshot, turn by turn, and print the medians.
+"""Time the filter and the notebook's loop in turns on the same snapshot, and print the medians.
 
     python bench/filter.py SNAPSHOT
 
-The notebook's loop is retold: every line through json.loads, the wanted ones into a pandas DataFrame with
-their topic and categories. The filter does more: it hashes the file, checks every record, and writes Parquet.
+The notebook's loop parses every line with json.loads and puts the wanted records into a pandas DataFrame with
+topic and categories. The filter does more: it hashes the file, checks every record, and writes Parquet.
 """
 
 import argparse
@@ -21,15 +21,15 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.corpus.arxiv import ArxivReader, Filter
+from arxiv_embeddings.corpus.arxiv import ArxivReader, RecordFilter
 from arxiv_embeddings.corpus.filtering import filter_papers
-from arxiv_embeddings.corpus.streams import Snapshot
+from arxiv_embeddings.corpus.streams import PackedFile
 
 PREFIXES = ("cs.", "physics.")
 
 
 def notebook(path: Path) -> None:
-    """Keep the wanted papers the way the notebook did."""
+    """Select the wanted papers as the notebook did."""
     rows = []
     with path.open() as file:
         for line in file:
@@ -45,14 +45,14 @@ def notebook(path: Path) -> None:
 
 
 def byte_test(path: Path) -> None:
-    """Only find the wanted records: no Parquet."""
-    keep = Filter(PREFIXES)
-    for lines in Snapshot(path).line_blocks():
-        keep.papers(lines)
+    """Select the wanted records without writing Parquet."""
+    record_filter = RecordFilter(PREFIXES)
+    for lines in PackedFile(path, "snapshot").line_blocks():
+        record_filter.select(lines)
 
 
 def whole_filter(path: Path) -> None:
-    """All that filter_papers does."""
+    """Run the complete filter."""
     with tempfile.TemporaryDirectory() as folder:
         filter_papers(ArxivReader(path, PREFIXES), 0.001, Path(folder) / "papers.parquet")
 
@@ -77,7 +77,7 @@ def main(path: Path, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Time the filter against the notebook's loop.")
-    parser.add_argument("snapshot", type=Path, help="JSON lines, not packed")
+    parser.add_argument("snapshot", type=Path, help="plain JSON lines")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     logging.disable()

@@ -1,4 +1,4 @@
-"""What the machine can do, and what a call takes of it."""
+"""The speed of the machine, and the time and memory that a call needs."""
 
 import contextlib
 import ctypes
@@ -10,17 +10,18 @@ from pathlib import Path
 
 import torch
 
-ROWS = {"cpu": 2_048, "cuda": 16_384}  # tokens that go through a layer together
+# Tokens that pass through a layer together.
+ROWS = {"cpu": 2_048, "cuda": 16_384}
 REPEATS = 9
 
 
 def matmul_rate(
     matrices: Mapping[tuple[int, int], int], dtype: torch.dtype, device: torch.device
 ) -> float:
-    """Return the FLOP/s of a model's own matrix products alone.
+    """Return the FLOP/s of a model's matrix products alone.
 
-    Every shape is timed by itself, as torch's linear function computes it, and counts as often as the
-    model has it. Nothing the model does between the products is in it.
+    Every shape is timed separately with torch's linear function and weighted by how often the model has it.
+    What the model computes between the products is not included.
 
     Args:
         matrices: shapes (out, in) and how often each occurs.
@@ -37,7 +38,8 @@ def matmul_rate(
 
 
 def _median_seconds(tokens: torch.Tensor, weight: torch.Tensor) -> float:
-    products = 20 if tokens.is_cuda else 1  # on a GPU many, as a single one is too short to time
+    # On a GPU, a single product is too short to time.
+    products = 20 if tokens.is_cuda else 1
     times = []
     with torch.inference_mode():
         for _ in range(REPEATS + 2):
@@ -50,15 +52,15 @@ def _median_seconds(tokens: torch.Tensor, weight: torch.Tensor) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was asked for."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Usage:
-    """What a block took: seconds, and the bytes of memory at its peak beyond those in use before.
+    """Time and memory of a block: seconds, and bytes at the peak minus bytes in use before.
 
-    The memory is that of the GPU (as torch allocates it), or of the process; None where the system is
+    The memory is that of the GPU as torch allocates it, or that of the process; None if the system is
     not Linux.
     """
 
@@ -68,7 +70,7 @@ class Usage:
 
 @contextlib.contextmanager
 def measured(device: torch.device) -> Iterator[Usage]:
-    """Yield a ``Usage`` that is filled in when the block ends."""
+    """Yield a ``Usage`` whose values are set when the block ends."""
     usage = Usage()
     gc.collect()
     synchronize(device)
@@ -81,14 +83,14 @@ def measured(device: torch.device) -> Iterator[Usage]:
 
 
 def _reset_peak(device: torch.device) -> int | None:
-    """Forget the peak so far; return the bytes in use."""
+    """Reset the peak; return the bytes in use."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     if not Path("/proc/self/clear_refs").exists():
         return None
-    with contextlib.suppress(AttributeError):  # other C libraries than glibc keep nothing back
+    with contextlib.suppress(AttributeError):  # only glibc has this function
         ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
     return _process_bytes("VmRSS")

@@ -1,4 +1,4 @@
-"""A whole embedding job, from the start of its process to its end."""
+"""Running a whole embedding job and measuring its time and memory."""
 
 import dataclasses
 import json
@@ -16,8 +16,8 @@ from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.corpus.filtering import ROWS_PER_GROUP
 
 EMBED_SHARD = Path(__file__).parents[1] / "workflow/scripts/embed_shard.py"
-# A small process between this one and the job: Linux keeps the peak of a process over execve (getrusage(2)), so a
-# job started from here would show the peak of this process, which holds several models.
+# A small process between this one and the job. Linux keeps the memory peak of a process over execve (getrusage(2)),
+# so a job that this process starts directly would show the peak of this process, which has loaded several models.
 WATCH = """
 import pathlib, resource, subprocess, sys
 code = subprocess.call(sys.argv[2:])
@@ -28,7 +28,7 @@ sys.exit(code)
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """A folder with what embedding jobs read: ``drawn.parquet`` and a fetched ``model``."""
+    """A folder with the inputs of embedding jobs: ``drawn.parquet`` and a fetched ``model``."""
 
     folder: Path
     settings: EncoderSettings
@@ -45,13 +45,13 @@ class Inputs:
         return self.folder / "model"
 
     def vectors(self, shard: str) -> Path:
-        """Return the file that a job for ``shard`` makes."""
+        """Return the path of the vectors that a job for ``shard`` writes."""
         return self.folder / f"{shard}.npy"
 
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What a job took: seconds of the process, bytes of main memory at its peak, and its manifest."""
+    """A finished job: seconds of its process, bytes of main memory at the peak, and its manifest."""
 
     seconds: float
     memory: int
@@ -61,7 +61,7 @@ class Finished:
 def prepare(
     folder: Path, texts: list[str], model: Path, settings: EncoderSettings, device: str
 ) -> Inputs:
-    """Put the inputs of jobs that embed ``texts`` into ``folder``."""
+    """Write the inputs of jobs that embed ``texts`` to ``folder``."""
     ids = [str(row) for row in range(len(texts))]
     inputs = Inputs(folder, settings, device)
     pq.write_table(
@@ -72,14 +72,14 @@ def prepare(
 
 
 def watched(command: list[str], memory: Path) -> list[str]:
-    """Return a command that runs ``command`` and writes the KiB of its memory at its peak to ``memory``."""
+    """Return a command that runs ``command`` and writes its memory peak in KiB to the file ``memory``."""
     return [sys.executable, "-c", WATCH, str(memory), *command]
 
 
 def start(
     inputs: Inputs, shard: str, start: int, stop: int, threads: int
 ) -> subprocess.Popen[bytes]:
-    """Start a job as the workflow does; its messages go to a file beside the vectors."""
+    """Start a job as the workflow does; its messages go to a file in the folder of the vectors."""
     vectors = inputs.vectors(shard)
     command = [
         *(sys.executable, str(EMBED_SHARD), "--papers", str(inputs.papers)),

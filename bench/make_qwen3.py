@@ -1,9 +1,9 @@
-"""Make a checkpoint with random weights: the true shape of a model whose weights are not at hand.
+"""Make a checkpoint with random weights and the shape of a real model whose weights are not available.
 
     python bench/make_qwen3.py CONFIG_FOLDER FOLDER
 
 CONFIG_FOLDER holds the config and the tokenizer of Qwen3-Embedding-0.6B, or of another model that transformers
-builds. How fast a model is depends on its shape and not on its weights; its vectors mean nothing.
+supports. The speed of a model depends on its shape, not on its weights. Its vectors have no meaning.
 """
 
 import argparse
@@ -19,8 +19,8 @@ def main(source: Path, folder: Path) -> None:
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config, dtype=torch.float32)
     for name, weight in model.named_parameters():
-        # With the small weights that training starts from, all texts would get nearly one vector, and
-        # the cosines between contenders would tell nothing.
+        # With the usual small initial weights, all texts would get nearly the same vector, and the cosines
+        # between contenders would show nothing.
         if "embed" in name:
             torch.nn.init.normal_(weight, std=2)
         elif weight.ndim == 2:
@@ -36,6 +36,6 @@ def main(source: Path, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Make a checkpoint with random weights.")
     parser.add_argument("source", type=Path, help="folder with config and tokenizer")
-    parser.add_argument("folder", type=Path, help="folder to make")
+    parser.add_argument("folder", type=Path, help="folder to create")
     arguments = parser.parse_args()
     main(arguments.source, arguments.folder)

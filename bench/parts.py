@@ -1,4 +1,7 @@
-"""Time the parts of an embedding job one after another; bench/scaling.py starts it. Prints JSON, seconds by part."""
+"""Time the parts of an embedding job one after another, and print the seconds per part as JSON.
+
+bench/scaling.py starts this script.
+"""
 
 import json
 import logging
@@ -19,7 +22,7 @@ from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
 def main(
     started: float, papers: Path, count: int, model: Path, settings: str, threads: int, out: Path
 ) -> dict[str, float]:
-    """Return the seconds of each part; ``started`` is when the process was started, as time.time()."""
+    """Return the seconds of each part; ``started`` is the time.time() at which the process was started."""
     parts: dict[str, float] = {}
     last = started
 
@@ -35,7 +38,7 @@ def main(
     tokenizer = Tokenizer(model, resolved)
     encoder = Encoder(model, resolved, device)
     done("load")
-    [table] = read_papers(papers, 0, count, count)
+    [table] = read_papers(papers, start=0, stop=count, size=count)
     texts = table["topic"].to_pylist()
     done("read")
     ids = tokenizer.tokenize(texts)

@@ -1,4 +1,4 @@
-"""What every benchmark records of how it was run, and where its table goes."""
+"""Recording how a benchmark was run, and writing its table."""
 
 import argparse
 import datetime
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.embedding.devices import describe
 
 
 def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> dict[str, Any]:
-    """Return inputs, machine, versions and command line of a run with ``options`` on ``papers`` papers."""
+    """Return the inputs, machine, versions and command line of a run with ``options`` on ``papers`` papers."""
     return {
         "papers": papers,
         "papers_file": options.papers.name,
@@ -25,13 +25,13 @@ def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> 
         "processor": describe(torch.device("cpu")),
         "versions": versions(*packages),
         "date": datetime.date.today().isoformat(),
-        "commit": commit(Path(__file__).parent),
+        "commit": git_commit(Path(__file__).parent),
         "command": " ".join(["python", *sys.argv]),
     }
 
 
 def save(table: Path, text: str, result: dict[str, Any]) -> None:
-    """Print ``text``, and write it to ``table`` with the ending ``.md`` and ``result`` with ``.json``."""
+    """Print ``text``; write it to ``table`` with the ending ``.md``, and ``result`` with ``.json``."""
     print(f"\n{text}")
     table.parent.mkdir(parents=True, exist_ok=True)
     table.with_suffix(".md").write_text(f"{text}\n")

@@ -1,10 +1,10 @@
-"""Time whole embedding jobs over processes, threads and shards, and tell how a job's time splits.
+"""Time whole embedding jobs with different numbers of processes, threads and shards, and the parts of a job.
 
     python bench/scaling.py PAPERS MODEL --table TABLE
 
-All runs embed the same papers on the CPU in jobs as the workflow starts them, from the start of the first process to the
-end of the last. The parts of a job are timed by themselves, in a process of their own: in a job, reading and
-tokenizing run beside the forward pass.
+All runs embed the same papers on the CPU, in jobs as the workflow starts them. A run lasts from the start of the first
+process to the end of the last. The parts of a job are timed one after another in a separate process; in a job, reading
+and tokenizing run in parallel to the forward pass.
 """
 
 import argparse
@@ -34,7 +34,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 def seconds_of_run(
     inputs: job.Inputs, papers: int, processes: int, threads: int, shards: int
 ) -> float:
-    """Return how long ``processes`` jobs at a time take for ``papers`` papers in ``shards`` shards."""
+    """Return the seconds for ``papers`` papers in ``shards`` shards with ``processes`` jobs at a time."""
     bounds = [papers * number // shards for number in range(shards + 1)]
     todo = iter(enumerate(itertools.pairwise(bounds)))
     began = time.perf_counter()
@@ -50,7 +50,7 @@ def seconds_of_run(
 
 
 def parts_of_job(inputs: job.Inputs, papers: int, threads: int) -> dict[str, float]:
-    """Return the seconds of each part of a job, one after another in a process of its own."""
+    """Return the seconds of each part of a job, timed one after another in a separate process."""
     done = subprocess.run(
         [
             *(sys.executable, str(PARTS), str(time.time()), str(inputs.papers), str(papers)),
@@ -66,21 +66,21 @@ def parts_of_job(inputs: job.Inputs, papers: int, threads: int) -> dict[str, flo
 
 
 def measure(inputs: job.Inputs, options: argparse.Namespace) -> dict[str, Any]:
-    """Let the runs and the parts take turns; return the medians."""
+    """Time the runs and the parts of a job in turns; return the medians."""
     cores = options.cores
-    plans = [(1, threads, 1) for threads in dict.fromkeys((1, cores))]
-    plans += [
+    setups = [(1, threads, 1) for threads in dict.fromkeys((1, cores))]
+    setups += [
         (processes, cores // processes, processes)
         for processes in (2, cores)
         if 1 < processes <= cores
     ]
-    plans = list(dict.fromkeys([*plans, (1, cores, options.shards)]))
-    seconds: dict[tuple[int, int, int], list[float]] = {plan: [] for plan in plans}
+    setups = list(dict.fromkeys([*setups, (1, cores, options.shards)]))
+    seconds: dict[tuple[int, int, int], list[float]] = {setup: [] for setup in setups}
     parts: list[dict[str, float]] = []
     for number in range(options.rounds):
         print(f"round {number + 1} of {options.rounds}", flush=True)
-        for plan, times in seconds.items():
-            times.append(seconds_of_run(inputs, options.count, *plan))
+        for setup, times in seconds.items():
+            times.append(seconds_of_run(inputs, options.count, *setup))
         parts.append(parts_of_job(inputs, options.count, cores))
     runs = []
     for (processes, threads, shards), times in seconds.items():
@@ -92,7 +92,7 @@ def measure(inputs: job.Inputs, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return both tables, and what has to be known to read them."""
+    """Return both tables and the notes for them as Markdown."""
     lines = [
         "| processes at a time | threads each | shards | seconds | papers/s |",
         "|---|---|---|---|---|",
@@ -117,8 +117,8 @@ def markdown(result: dict[str, Any]) -> str:
             f"- {processor}, {result['cores']} cores; {packages}.",
             f"- {result['date']}, commit {result['commit']}: `{result['command']}`",
             "",
-            "Seconds are those of whole processes, from the start of the first to the end of the last. The parts are timed one "
-            "after another; in a job reading and tokenizing run beside the forward pass.",
+            "Seconds are from the start of the first process to the end of the last. The parts are timed one after "
+            "another; in a job, reading and tokenizing run in parallel to the forward pass.",
         ]
     )
 
@@ -138,14 +138,20 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Time embedding jobs over processes and shards.")
+    parser = argparse.ArgumentParser(
+        description="Time embedding jobs with different numbers of processes and shards."
+    )
     parser.add_argument("papers", type=Path, help="Parquet with a topic column, or a snapshot")
     parser.add_argument("model", type=Path, help="folder of a checkpoint")
-    parser.add_argument("--table", type=Path, required=True, help="file to write, without ending")
-    parser.add_argument("--count", type=int, default=800, help="papers to embed")
+    parser.add_argument(
+        "--table", type=Path, required=True, help="file to write, without its ending"
+    )
+    parser.add_argument("--count", type=int, default=800, help="number of papers to embed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--shards", type=int, default=4, help="shards that run one after another")
+    parser.add_argument(
+        "--shards", type=int, default=4, help="number of shards that run one after another"
+    )
     parser.add_argument("--max-length", type=int, default=512)
     try:
         main(parser.parse_args())

@@ -1,4 +1,4 @@
-"""The table of bench/encode.py as Markdown."""
+"""The table that bench/encode.py writes, as Markdown."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ BASE = f"sentence-transformers, float32, batch {DEFAULT_BATCH}"
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return the table, and what has to be known to read it and to make it again."""
+    """Return the table and the notes that are needed to read and reproduce it."""
     speeds = {row["contender"]: row["papers_per_second"] for row in result["rows"]}
     rates = ", ".join(
         f"{dtype} {scaled(rate)}FLOP/s" for dtype, rate in result["matmul_flop_per_second"].items()
@@ -23,20 +23,20 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         *_ratios(speeds),
         f"- {result['papers']:,} papers of {result['papers_file']}, {result['tokens'] / result['papers']:.0f} tokens on "
-        f"average, at most {result['max_length']}; {result['model']}; medians of {result['rounds']} round(s), contenders in turn.",
-        f"- Matrix products of the model's own shapes alone: {rates}.",
-        f"- A whole job of {job['papers']:,} papers ({job['dtype']}; attention: {job['attention']}), from the start of its process to its end: "
+        f"average, at most {result['max_length']}; {result['model']}; medians of {result['rounds']} round(s); the contenders take turns within one run.",
+        f"- Matrix products of the model's shapes alone: {rates}.",
+        f"- A whole job of {job['papers']:,} papers ({job['dtype']}; attention: {job['attention']}), from start to end of its process: "
         f"{job['seconds']:.1f} s, of which {job['embedding_seconds']:.1f} s embedding "
-        f"({job['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing beside the forward pass); "
-        f"{scaled(job['main_memory_bytes'])}B of main memory at most.",
+        f"({job['papers'] / job['embedding_seconds']:,.1f} papers/s, tokenizing in parallel to the forward pass); "
+        f"at most {scaled(job['main_memory_bytes'])}B of main memory.",
         f"- {device['name']}; CPU {processor['name']}, {processor['threads']} threads; "
         + ", ".join(f"{name} {version}" for name, version in result["versions"].items())
         + ".",
         f"- {result['date']}, commit {result['commit']}: `{result['command']}`",
         "",
-        f"×: against {BASE}. FLOP/s: of the model's matrix products for the texts' own tokens, padding not counted. "
-        "share: of the rate of those products alone, in the contender's dtype. memory: what encoding needs at its peak "
-        f"beyond the loaded models. cosine: to {REFERENCE}.",
+        f"×: speed relative to {BASE}. FLOP/s: of the model's matrix products for the texts' tokens, without padding. "
+        "share: FLOP/s divided by those of the matrix products alone, in the contender's dtype. memory: peak during "
+        f"encoding, without the loaded models. cosine: to {REFERENCE}; mean and minimum.",
     ]
     return "\n".join(lines)
 

@@ -13,8 +13,8 @@ def read_texts(path: Path, count: int) -> list[str]:
     """Return the topics of the first ``count`` papers in ``path``.
 
     Args:
-        path: Parquet with a topic column (papers or drawn papers), or a snapshot (JSON lines, also packed).
-        count: papers to read.
+        path: a Parquet file with a topic column (papers or drawn papers), or a plain or packed snapshot.
+        count: number of papers to read.
 
     Raises:
         InputError: the file cannot be read, or has fewer papers.
@@ -25,7 +25,9 @@ def read_texts(path: Path, count: int) -> list[str]:
         topics = (topic for _, topic, *_ in ArxivReader(path, [""]).papers())
     texts = list(itertools.islice(topics, count))
     if len(texts) < count:
-        raise InputError(f"{path} has {len(texts):,} papers; {count:,} are wanted.")
+        raise InputError(
+            f"{path} has only {len(texts):,} papers, but {count:,} were requested. Lower --count."
+        )
     return texts
 
 

@@ -1,4 +1,4 @@
-"""Inputs that several tests share."""
+"""Fixtures that several tests share."""
 
 import gzip
 import os
@@ -15,13 +15,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def real_data(name: str) -> Path:
-    """Return the path of a file of real arXiv records, or skip the test. None is in the repository."""
+    """Return the path of a file of real arXiv records, which are not in the repository, or skip the test."""
     folder = Path(os.environ.get("ARXIV_TEST_DATA") or ROOT.parent / "shared/data")
     path = folder / name
     if not path.is_file():
         pytest.skip(
-            f"needs real arXiv records, and {path} is not there: "
-            f"set ARXIV_TEST_DATA to the folder that holds {name}"
+            f"needs real arXiv records, but {path} does not exist: "
+            f"set ARXIV_TEST_DATA to the folder that contains {name}"
         )
     return path
 
@@ -38,13 +38,13 @@ def real_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def verbatim_snapshot() -> Path:
-    """1,245 real records, byte for byte as they stand in arXiv's file."""
+    """1,245 real records, byte for byte as in arXiv's file."""
     return real_data("arxiv-verbatim-1245.jsonl")
 
 
 @pytest.fixture(scope="session")
 def made_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2,000 made-up records."""
+    """2,000 synthetic records."""
     path = tmp_path_factory.mktemp("made") / "snapshot.json"
     make_snapshot(path, 2_000)
     return path
@@ -63,8 +63,8 @@ def minilm() -> Path:
 def script() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command of ``workflow/scripts``: ``script("filter_papers.py", "--papers", path)``.
 
-    ``before`` and ``after`` are Python code to run in the same process; other keywords are set in its
-    environment.
+    ``before`` and ``after`` are Python code to run in the same process; other keywords are environment
+    variables.
     """
 
     def run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from arxiv_embeddings.slurm.limits import SINFO, Request
-from arxiv_embeddings.slurm.preflight import problems
+from arxiv_embeddings.slurm.preflight import find_problems
 from slurm.cluster import ACCOUNT, SLURM_CONF, Cluster, ClusterError, obstacle, wait_for
 
 REQUEST = Request("embed_shard", "gpu", ACCOUNT, cpus=8, mem_mb=10_000, minutes=1_440, gpus=2)
@@ -40,7 +40,7 @@ def find(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F
     (tmp_path / "snapshot.json").write_text("{}\n")
 
     def call(*requests: Request) -> list[str]:
-        return problems(
+        return find_problems(
             list(requests),
             snapshot_files=[tmp_path / "snapshot.json"],
             results=tmp_path / "results",
@@ -100,16 +100,16 @@ def test_all_is_well(request_: Request, find: Find, cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"cpus": 9}, "9 CPU(s); partition gpu gives at most 8 CPU(s)"),
-        ({"mem_mb": 20_001}, "20,001 MB of memory; partition gpu gives at most 20,000 MB"),
-        ({"mem_mb": 20_000}, "no node of partition gpu has all that a job asks for at once (8 CPU"),
-        ({"gpus": 3}, "3 GPU(s); partition gpu gives at most 2 GPU(s)"),
-        ({"partition": "gpus"}, "no partition 'gpus'. Write another one as slurm_partition into"),
-        ({"partition": "gpus"}, "sinfo shows: cpu, gpu, urgent."),
+        ({"cpus": 9}, "9 CPU(s), but partition gpu gives at most 8 CPU(s)"),
+        ({"mem_mb": 20_001}, "20,001 MB of memory, but partition gpu gives at most 20,000 MB"),
+        ({"mem_mb": 20_000}, "no node of partition gpu has everything that a job requests (8 CPU"),
+        ({"gpus": 3}, "3 GPU(s), but partition gpu gives at most 2 GPU(s)"),
+        ({"partition": "gpus"}, "no partition 'gpus'. Set slurm_partition in"),
+        ({"partition": "gpus"}, "sinfo lists: cpu, gpu, urgent."),
         ({"account": "unheard-of"}, "you have no account 'unheard-of'."),
-        ({"account": "unheard-of"}, f" Yours: {ACCOUNT}"),
+        ({"account": "unheard-of"}, f" Your accounts: {ACCOUNT}"),
         ({"partition": "$PARTITION"}, "the environment variable PARTITION is not set."),
-        ({"partition": "$PARTITION"}, "sinfo shows: cpu, gpu, urgent."),
+        ({"partition": "$PARTITION"}, "sinfo lists: cpu, gpu, urgent."),
         ({"account": "${ACCOUNT}"}, "the environment variable ACCOUNT is not set."),
     ],
 )
@@ -126,7 +126,7 @@ def test_what_the_cluster_refuses(
 
 def test_more_time_than_there_is(find: Find, cluster: Cluster) -> None:
     request = replace(REQUEST, minutes=1_441)
-    assert "1,441 minutes; partition gpu gives at most 1,440 minutes" in only(find(request))
+    assert "1,441 minutes, but partition gpu gives at most 1,440 minutes" in only(find(request))
     assert_waits_in_vain(cluster, request, "PartitionTimeLimit")
 
 
@@ -150,7 +150,7 @@ def test_hidden_and_empty_partitions(find: Find, cluster: Cluster) -> None:
         nobody = ("setpriv", "--reuid=65534", "--clear-groups")
         assert "secret|" in cluster.run(*nobody, *SINFO)
         assert "secret|" not in cluster.run(*nobody, *(word for word in SINFO if word != "--all"))
-        assert "these fit: cpu, gpu, urgent, secret." in only(
+        assert "one where it fits: cpu, gpu, urgent, secret." in only(
             find(replace(REQUEST, partition="empty"))
         )
     finally:

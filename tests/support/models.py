@@ -1,4 +1,4 @@
-"""Small checkpoints for the tests, with random weights behind real tokenizers, and texts for them."""
+"""Small checkpoints for the tests, with real tokenizers and random weights, and texts for them."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 
 
 class TextEncoder(Encoder):
-    """An encoder for settings as asked, with the tokenizer that belongs to it."""
+    """An encoder for unresolved settings, with its tokenizer."""
 
     def __init__(
         self,
@@ -39,44 +39,45 @@ class TextEncoder(Encoder):
 
 
 def qwen3_files() -> Path:
-    """Return the folder with the tokenizer and pooling files of Qwen3-Embedding-0.6B; skip without it."""
+    """Return the folder with the tokenizer and pooling files of Qwen3-Embedding-0.6B, or skip the test."""
     beside = Path(__file__).parents[3] / "shared/models"
     folder = Path(os.environ.get("ARXIV_TEST_MODELS", beside)) / "Qwen3-Embedding-0.6B-noweights"
     if not folder.is_dir():
-        pytest.skip(f"needs {folder}; set ARXIV_TEST_MODELS to the folder that holds it")
+        pytest.skip(f"needs {folder}; set ARXIV_TEST_MODELS to the folder that contains it")
     return folder
 
 
 def make_qwen3(folder: Path) -> Path:
-    """Make a causal checkpoint: a random Qwen3 that pools the last token and normalises."""
+    """Make a checkpoint with causal attention: a random Qwen3 with last-token pooling and normalization."""
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
     layers = {"layer_types": ["full_attention"] * 2, "max_window_layers": 2}
     return make_like(qwen3_files(), folder, **TINY, **heads, **layers)
 
 
 def make_bert(minilm: Path, folder: Path) -> Path:
-    """Make a masked checkpoint: a random BERT that pools the mean and normalises."""
+    """Make a checkpoint with bidirectional attention: a random BERT with mean pooling and normalization."""
     return make_like(minilm, folder, **TINY, num_attention_heads=4)
 
 
 def make_like(source: Path, folder: Path, **config: Any) -> Path:
-    """Make a random checkpoint with the files of ``source`` and its config, changed by ``config``."""
+    """Make a checkpoint with the files of ``source``, its config updated by ``config``, and random weights."""
     copy_files(source, folder)
     random_model(transformers.AutoConfig.from_pretrained(source, **config)).save_pretrained(folder)
     return folder
 
 
 def random_model(config: Any, seed: int = 0) -> Any:
-    """Return a float32 model whose weights depend on the config and the seed alone.
+    """Return a float32 model whose weights depend only on the config and the seed.
 
-    Usual initial weights are so small that all texts get nearly the same vector, and a comparison of
-    vectors could not fail. Here every layer changes its input by as much as it passes on.
+    The usual initial weights are so small that all texts get nearly the same vector, and a comparison of
+    vectors could not fail. Here every layer adds about as much as it gets.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = transformers.AutoModel.from_config(config, dtype=torch.float32).eval()
         for name, weight in model.named_parameters():
-            if "position_embed" in name or "token_type" in name:  # the same in all texts
+            # Position and type embeddings are the same in all texts, so they stay small.
+            if "position_embed" in name or "token_type" in name:
                 torch.nn.init.normal_(weight, std=0.2)
             elif "embed_tokens" in name or "word_embeddings" in name:
                 torch.nn.init.normal_(weight, std=2)

@@ -1,4 +1,4 @@
-"""Running the workflow in a working directory of its own, as a person would."""
+"""Run the workflow in a working directory of its own, as a user would."""
 
 import collections
 import os
@@ -35,14 +35,15 @@ class Finished:
 
 
 class Workflow:
-    """A working directory with a config file for the workflow of this checkout."""
+    """A working directory with a config file for a workflow, by default the one of this checkout."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, snakefile: Path = ROOT / "Snakefile") -> None:
         self.folder = folder
+        self.snakefile = snakefile
         self.results = folder / "results/test"
 
     def configure(self, **changes: Any) -> None:
-        """Write the config: that of the tests, with the given top-level keys in place of its own."""
+        """Write the config: that of the tests, with the given top-level keys replaced."""
         config = {
             "snapshot": "resources/snapshot.json",
             "corpus": {"name": "test"},
@@ -56,7 +57,7 @@ class Workflow:
     def command(self, *options: str) -> list[str]:
         """Return the command line of a run with two cores."""
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile)),
             *("--directory", str(self.folder), "--cores", "2", "--set-threads", "embed_shard=1"),
             *("--configfile", str(self.folder / "config.yaml"), "--nocolor", *options),
         ]
@@ -75,7 +76,7 @@ class Workflow:
         return Finished(done.returncode, done.stdout)
 
     def copy(self, folder: Path) -> "Workflow":
-        """Copy the working directory, with the times of its files and Snakemake's memory of them."""
+        """Copy the working directory, with the times of its files and Snakemake's records of them."""
 
         def link_weights(source: str, target: str) -> None:
             if source.endswith(".safetensors"):
@@ -99,8 +100,8 @@ def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:
 
 
 def with_snapshot(folder: Path, records: int = 300) -> Workflow:
-    """Return a working directory with a made-up snapshot and no results; skip where the model is not there."""
+    """Return a working directory with a synthetic snapshot and no results; skip if the model is missing."""
     if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
+        pytest.skip(f"{MINILM} is missing. Run: make install")
     make_snapshot(folder / "resources/snapshot.json", records=records)
     return Workflow(folder)

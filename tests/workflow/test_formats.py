@@ -1,4 +1,4 @@
-"""Other corpora than arXiv's become embeddings with the right labels, by the same rules."""
+"""Corpora in other formats than arXiv's are embedded by the same rules, with the right labels."""
 
 import random
 from pathlib import Path
@@ -10,12 +10,12 @@ import pytest
 from support.data.make_snapshot import record
 from support.running import MINILM, Workflow
 
-SIZE = {"sample": {"size": 12}, "shards": {"size": 10}}
+SIZE = {"sample": {"size": 12}, "shards": {"size": 12}}
 JOBS = {
     "fetch_model": 1,
     "filter_papers": 1,
     "sample_papers": 1,
-    "embed_shard": 2,
+    "embed_shard": 1,
     "merge_shards": 1,
 }
 FILTER = {"filter_papers": 1}
@@ -26,14 +26,14 @@ COLUMNS = {"id": "id", "text": ["title", "the {abstract}"], "category 1": "it's 
 def workflow(tmp_path: Path) -> Workflow:
     """A working directory without any input."""
     if not MINILM.is_dir():
-        pytest.skip(f"{MINILM} is not there. Run: make install")
+        pytest.skip(f"{MINILM} is missing. Run: make install")
     (tmp_path / "resources").mkdir()
     return Workflow(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def records() -> list[dict[str, Any]]:
-    """Thirty made-up records, of which a third are cs. or physics."""
+    """Thirty synthetic records, of which a third are cs. or physics."""
     rng = random.Random(0)
     return [record(rng, number) for number in range(30)]
 
@@ -107,7 +107,7 @@ def test_table(workflow: Workflow, records: list[dict[str, Any]]) -> None:
     check_merged(workflow, all_papers[wanted])
     assert workflow.run(**settings).jobs == {}
 
-    # Another column, another file, and a column that is not there.
+    # Another column, another file, and a column that does not exist.
     from_csv = pd.read_parquet(workflow.results / "papers.parquet")
     corpus["columns"] = {**COLUMNS, "category 0": "year"}
     assert workflow.run("--until", "filter_papers", **settings).jobs == FILTER

@@ -1,4 +1,4 @@
-"""Which jobs run when something changes, and that the embeddings are those of a fresh run."""
+"""Which jobs run after a change, and whether the embeddings are those of a fresh run."""
 
 import os
 import signal
@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.data.make_snapshot import make_snapshot
-from support.running import Jobs, Workflow, model
+from support.running import ROOT, Jobs, Workflow, model
 
 CORPUS = {"filter_papers": 1, "sample_papers": 1}
 
 
-def embedding(shards: int, models: int = 1) -> Jobs:
-    """The jobs that embed ``shards`` shards and merge them."""
-    return {"embed_shard": shards, "merge_shards": models}
+def embedding(shards: int) -> Jobs:
+    """Return the jobs that embed ``shards`` shards of one model and merge them."""
+    return {"embed_shard": shards, "merge_shards": 1}
 
 
-def test_fresh_run_makes_everything(finished: Workflow) -> None:
+def test_fresh_run_computes_everything(finished: Workflow) -> None:
     results = finished.results
     papers = pd.read_parquet(results / "papers.parquet")
     sample = papers.sample(25, random_state=42).reset_index(drop=True)
@@ -36,110 +36,73 @@ def test_fresh_run_makes_everything(finished: Workflow) -> None:
     np.testing.assert_array_equal(embeddings, np.concatenate(shards))
 
 
-def test_second_run_does_nothing(done: Workflow) -> None:
-    assert done.run().jobs == {}
-
-
 def test_dry_run_of_a_fresh_clone_lists_every_shard(fresh: Workflow) -> None:
     (fresh.folder / "resources/snapshot.json").unlink()
     output = fresh.run("--dry-run", sample={"size": 10_000}, shards={"size": 1_000}).output
     assert output.count("Embedding papers") == 10
 
 
-@pytest.mark.parametrize(
-    ("size", "jobs"),
-    [
-        (30, embedding(1)),  # the short last shard grows
-        (45, embedding(3)),  # and two new ones
-        (20, embedding(0)),
-        (12, embedding(1)),  # the last shard becomes shorter
-    ],
-)
-def test_another_size_embeds_only_what_changes(done: Workflow, size: int, jobs: Jobs) -> None:
-    before = done.embeddings()
-    wanted = {rule: count for rule, count in jobs.items() if count}
-    assert done.run(sample={"size": size}).jobs == wanted
-    after = done.embeddings()
-    assert after.shape == (size, 384)
-    common = min(size, 25)
-    assert (after[:common] * before[:common]).sum(axis=1).min() > 0.99999
+def test_another_size_embeds_only_what_changes(done: Workflow) -> None:
+    first = done.embeddings()
+    sizes = [
+        (12, embedding(1)),  # the second shard becomes the last and shorter
+        (25, embedding(1)),  # it grows back; the third is still there
+        (45, embedding(3)),  # the third grows, and two are new
+        (20, {"merge_shards": 1}),
+    ]
+    for size, jobs in sizes:
+        assert done.run(sample={"size": size}).jobs == jobs
+        embeddings = done.embeddings()
+        assert embeddings.shape == (size, 384)
+        common = min(size, 25)
+        np.testing.assert_allclose(embeddings[:common], first[:common], atol=1e-5)
 
 
-def test_shrinking_and_growing_back_embeds_the_cut_shard_each_time(done: Workflow) -> None:
-    before = done.embeddings()
-    assert done.run(sample={"size": 12}).jobs == embedding(1)
-    assert done.run().jobs == embedding(1)  # the third shard is still there
-    np.testing.assert_allclose(done.embeddings(), before, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("changes", "jobs"),
-    [
+def test_a_changed_setting_reruns_what_depends_on_it(done: Workflow) -> None:
+    """Each change is added to those before it, which must not rerun anything a second time."""
+    config: dict[str, Any] = {}
+    categories = {"name": "test", "categories": ["cs."]}
+    first = model(pooling="cls")
+    changes: list[tuple[dict[str, Any], Jobs]] = [
         ({"shards": {"size": 15}}, embedding(2)),
-        ({"sample": {"size": 25, "seed": 7}}, {"sample_papers": 1, **embedding(3)}),
-        ({"models": [model(pooling="cls")]}, embedding(3)),
-        (
-            {"models": [model(pooling="cls")], "sample": {"size": 25, "seed": 7}},
-            {"sample_papers": 1, **embedding(3)},
-        ),
-        ({"corpus": {"name": "test", "categories": ["cs."]}}, {**CORPUS, **embedding(3)}),
-        ({"models": [model(), model("second", pooling="cls")]}, {"fetch_model": 1, **embedding(3)}),
-    ],
-    ids=["shard size", "seed", "pooling", "seed and pooling", "categories", "second model"],
-)
-def test_a_changed_setting_reruns_what_depends_on_it(
-    done: Workflow, changes: dict[str, Any], jobs: Jobs
-) -> None:
-    before = done.embeddings()
-    assert done.run(**changes).jobs == jobs
-    assert done.run(**changes).jobs == {}
-    if "models" in changes and len(changes["models"]) == 2:
-        np.testing.assert_array_equal(done.embeddings(), before)
-        assert not np.allclose(done.embeddings("second"), before)
+        ({"models": [first]}, embedding(2)),
+        ({"sample": {"size": 25, "seed": 7}}, {"sample_papers": 1, **embedding(2)}),
+        ({"corpus": categories}, {**CORPUS, **embedding(2)}),
+    ]
+    for change, jobs in changes:
+        config |= change
+        assert done.run(**config).jobs == jobs
+    embeddings = done.embeddings()
+    config["models"] = [first, model("second")]
+    assert done.run(**config).jobs == {"fetch_model": 1, **embedding(2)}
+    assert not np.allclose(done.embeddings("second"), embeddings)
+    config["models"] = [first, model("second", pooling="cls")]
+    assert done.run(**config).jobs == embedding(2)
+    np.testing.assert_allclose(done.embeddings("second"), embeddings, atol=1e-5)
+    np.testing.assert_array_equal(done.embeddings(), embeddings)
+    assert done.run(**config).jobs == {}
 
 
-def test_a_changed_pooling_leaves_the_other_model_alone(fresh: Workflow) -> None:
-    both: dict[str, Any] = {"sample": {"size": 10}}
-    fresh.run(models=[model("first"), model("second")], **both)
-    changed = [model("first"), model("second", pooling="cls")]
-    assert fresh.run(models=changed, **both).jobs == embedding(1)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--set-resources", "embed_shard:tokens_per_batch=128"],
-        ["--set-resources", "embed_shard:mem='64GB'", "embed_shard:runtime=600"],
-        ["--set-threads", "embed_shard=2"],
-    ],
-    ids=["tokens per batch", "memory and time", "threads"],
-)
-def test_a_changed_speed_setting_reruns_nothing(done: Workflow, options: list[str]) -> None:
-    assert done.run(*options).jobs == {}
-
-
-def test_a_fresh_download_of_the_same_snapshot_reruns_nothing(done: Workflow) -> None:
+def test_what_changes_no_result_reruns_nothing(done: Workflow) -> None:
+    """Speed settings, a new download of the same snapshot, and files that `git checkout` wrote again."""
     snapshot = done.folder / "resources/snapshot.json"
     content = snapshot.read_bytes()
     snapshot.unlink()
     snapshot.write_bytes(content)
-    assert done.run().jobs == {}
+    settings = ["tokens_per_batch=128", "mem='64GB'", "runtime=600"]
+    options = ["--set-resources", *(f"embed_shard:{setting}" for setting in settings)]
+    script = ROOT / "workflow/scripts/embed_shard.py"
+    times = script.stat()
+    os.utime(script)
+    try:
+        assert done.run(*options, "--set-threads", "embed_shard=2").jobs == {}
+    finally:
+        os.utime(script, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_a_new_snapshot_reruns_everything_but_the_model(done: Workflow) -> None:
     make_snapshot(done.folder / "resources/snapshot.json", records=330, seed=1)
     assert done.run().jobs == {**CORPUS, **embedding(3)}
-
-
-def test_a_touched_script_reruns_nothing(done: Workflow, tmp_path: Path) -> None:
-    """A `git checkout` renews the times of the workflow's own files; that is no reason to embed."""
-    script = Path(__file__).parents[2] / "workflow/scripts/embed_shard.py"
-    times = script.stat()
-    os.utime(script)
-    try:
-        assert done.run().jobs == {}
-    finally:
-        os.utime(script, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def test_size_all_embeds_every_paper_and_sees_new_ones(fresh: Workflow) -> None:
@@ -155,7 +118,7 @@ def test_size_all_embeds_every_paper_and_sees_new_ones(fresh: Workflow) -> None:
     assert len(fresh.embeddings()) == 130
 
 
-def test_a_deleted_shard_is_made_again(done: Workflow) -> None:
+def test_a_deleted_shard_is_recomputed(done: Workflow) -> None:
     before = done.embeddings()
     (done.results / "minilm/shards/00001.npy").unlink()
     assert done.run().jobs == embedding(1)
@@ -173,7 +136,7 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, cut])
-def test_a_damaged_shard_is_refused_and_mended_by_the_named_command(
+def test_a_damaged_shard_is_refused_and_repaired_by_the_given_command(
     done: Workflow, damage: Any
 ) -> None:
     before = done.embeddings()
@@ -182,12 +145,12 @@ def test_a_damaged_shard_is_refused_and_mended_by_the_named_command(
     assert "Shard 00001" in output
     assert not (done.results / "minilm/embeddings.npy").exists()
     repair = output.split("Make it anew: ")[1].split(", then run")[0]
-    subprocess.run(repair, shell=True, check=True, cwd=done.folder)  # noqa: S602 - as a person would
+    subprocess.run(repair, shell=True, check=True, cwd=done.folder)  # noqa: S602 - as a user would
     assert done.run().jobs == embedding(1)
     np.testing.assert_allclose(done.embeddings(), before, atol=1e-6)
 
 
-def test_a_killed_shard_goes_on_where_it_was(fresh: Workflow) -> None:
+def test_a_killed_shard_resumes_where_it_stopped(fresh: Workflow) -> None:
     """SIGKILL to the whole run while a shard of several chunks is being embedded."""
     settings: dict[str, Any] = {
         "corpus": {"name": "test", "categories": ["cs.", "physics.", "math.", "hep-", "quant-ph"]},
@@ -241,26 +204,35 @@ def test_more_papers_than_there_are_fails_before_any_embedding(fresh: Workflow) 
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "messages"),
     [
-        ({"snapshot": "nowhere.json"}, ["snapshot:", "nowhere.json"]),
-        ({"sample": {"size": -1}}, ["sample.size", "from 1 upward, or all"]),
-        ({"corpus": {"name": "test", "kategories": []}}, ["corpus", "kategories", "categories"]),
-        ({"models": [model(), model()]}, ["models[0].label", "minilm"]),
-        ({"models": [model(label="a/b")]}, ["models[0].label", "a/b"]),
+        ({"snapshot": "nowhere.json"}, ["snapshot: ", "nowhere.json"]),
+        (
+            {
+                "sample": {"size": -1},
+                "corpus": {"name": "test", "kategories": []},
+                "models": [model(label="a/b")],
+            },
+            [
+                *("sample.size: -1 is not allowed", "from 1 upward, or all"),
+                *("corpus: unknown key 'kategories'", "categories"),
+                "models[0].label: 'a/b' is not allowed",
+            ],
+        ),
+        ({"models": [model(), model()]}, ["models[0].label: ", "models[1].label: ", "'minilm'"]),
     ],
-    ids=["snapshot", "size", "unknown key", "two labels", "label"],
+    ids=["snapshot", "values and keys", "two labels"],
 )
-def test_a_wrong_config_is_told_before_any_job(
-    fresh: Workflow, changes: dict[str, Any], told: list[str]
+def test_a_wrong_config_is_reported_before_any_job(
+    fresh: Workflow, changes: dict[str, Any], messages: list[str]
 ) -> None:
     run = fresh.run(code=1, **changes)
     assert run.jobs == {}
-    for words in told:
-        assert words in run.output
+    for message in messages:
+        assert message in run.output
 
 
-def test_the_run_says_what_it_makes_from_what(fresh: Workflow) -> None:
-    output = fresh.run("--until", "filter_papers").output
+def test_the_run_prints_its_inputs_and_its_folder_of_results(finished: Workflow) -> None:
+    output = (finished.folder / "run.log").read_text()
     for words in ("resources/snapshot.json", "25 papers", "3 shard(s)", "minilm", "results/test"):
         assert words in output

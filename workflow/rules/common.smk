@@ -1,6 +1,9 @@
-# Names and helpers for the rules; no rule stands here.
+# Names and helpers for the rules. This file contains no rules.
+#
+# Settings that are resources: Snakemake reruns a job when a parameter changes, but not when a resource does. So these
+# settings, which do not change what a job writes, are resources: `device`, `gpu` and `tokens_per_batch` of embed_shard,
+# and `sample_size` of sample_papers, which writes all papers whatever the size. --set-resources or a profile sets them.
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -8,34 +11,28 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-WORKFLOW = Path(workflow.basedir)
-SCRIPTS = str(WORKFLOW / "workflow/scripts")
+# Not workflow.basedir: inside a module that is the folder of the workflow that uses the module.
+CLONE = Path(workflow.current_basedir).parents[1]
+SCRIPTS = str(CLONE / "workflow/scripts")
 sys.path.insert(0, SCRIPTS)
-# For the shell commands. Not a parameter of the rules: a clone that moves would embed everything again.
-os.environ.update(SCRIPTS=SCRIPTS)
 
-from arxiv_embeddings.config import derived
-from arxiv_embeddings.config.check import (
-    check_config,
-    check_snapshot,
-    find_input,
-    find_snapshot,
-)
+from arxiv_embeddings.config import derived, rule_values
+from arxiv_embeddings.config.check import check_config, check_snapshot, find_snapshot
 from arxiv_embeddings.common.errors import InputError
 
-# Commands run on the Python that runs Snakemake, also where its environment is not activated. With
-# --sdm conda or apptainer the environment of the rule goes in front of it.
-os.environ.update(
-    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-)
+# The environment of the shell commands. SCRIPTS is not a parameter of the rules: moving the clone would rerun all jobs.
+# PATH starts with the Python that runs Snakemake, so that its environment need not be activated. --sdm conda puts the
+# environment of the rule in front of it; shell.prefix() would take effect after that, and override conda's Python.
+os.environ.update(SCRIPTS=SCRIPTS)
+os.environ.update(PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 
-# The working directory as a relative path, so that inputs keep their names when it moves.
-INPUT_FOLDERS = [Path(), WORKFLOW]
-SCHEMA = WORKFLOW / "workflow/schemas/config.schema.yaml"
+# The working folder as a relative path, so that inputs keep their names when it moves.
+INPUT_FOLDERS = [Path(), CLONE]
+SCHEMA = CLONE / "workflow/schemas/config.schema.yaml"
 
 
 def or_stop(function, *arguments):
-    """Call a function of the library; what the user can mend stops the workflow without a traceback."""
+    """Call a function of the library; an error that the user can fix stops the workflow without a traceback."""
     try:
         return function(*arguments)
     except InputError as error:
@@ -43,14 +40,15 @@ def or_stop(function, *arguments):
 
 
 or_stop(check_config, config, SCHEMA, INPUT_FOLDERS)
-validate(config, SCHEMA)  # fills in the defaults
+# Adds the defaults of the schema.
+validate(config, SCHEMA)
 
 CORPUS = config["corpus"]["name"]
-# A dry run plans without the snapshot; a run stops before its first job (onstart in the Snakefile).
-FORMAT = derived.format_of(config["corpus"])
+FORMAT = derived.corpus_format(config["corpus"])
+# None if it is missing: a dry run does not need it, and a run stops before its first job (onstart in the Snakefile).
 SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
-# Part of the command, not a parameter, and nothing for arXiv's format: what was made of it before there were
-# other formats is not made again. A brace is doubled, as the command's own ones stand for values.
+# Part of the command and not a parameter, and empty for arXiv: older results have no such parameter, and a new one would
+# rerun their jobs. Braces are doubled because Snakemake formats the command.
 FORMAT_OPTIONS = (
     derived.format_options(config["corpus"]).replace("{", "{{").replace("}", "}}")
 )
@@ -60,11 +58,11 @@ MODELS = {model["label"]: model for model in config["models"]}
 RESULTS = Path(f"results/{CORPUS}")
 FILTER_REPORT = RESULTS / "filter.json"
 
-# A sample that grows beyond the papers there are fails now; while there are none yet, in sample_papers.
+# If the papers are already filtered, fail here when the sample is larger; otherwise sample_papers fails.
 if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
     filtered = or_stop(derived.read_filter_report, FILTER_REPORT)
-    if derived.same_input(filtered, SNAPSHOT, config["corpus"]):
-        or_stop(derived.check_size, SAMPLE_SIZE, filtered["records"]["kept"])
+    if derived.report_matches(filtered, SNAPSHOT, config["corpus"]):
+        or_stop(derived.check_sample_size, SAMPLE_SIZE, filtered["records"]["kept"])
 
 
 wildcard_constraints:
@@ -73,14 +71,15 @@ wildcard_constraints:
 
 
 def sample_size():
-    """Papers in the sample; for size all the filter must have run."""
+    """Return the number of papers in the sample; for size all, the filter must have run."""
     return SAMPLE_SIZE or derived.read_filter_report(FILTER_REPORT)["records"]["kept"]
 
 
 def sampled_shards(wildcards):
-    """Vectors and manifests of a model's shards; without a model in the wildcards, of all models'."""
+    """Return vectors and manifests of a model's shards; without a model in the wildcards, of all models."""
     if SAMPLE_SIZE is None:
-        checkpoints.filter_papers.get()  # Snakemake asks again once the filter has run
+        # Snakemake calls this function again after the filter.
+        checkpoints.filter_papers.get()
     return expand(
         "<results>/{model}/shards/{shard}.{kind}",
         model=wildcards.get("model", list(MODELS)),
@@ -89,91 +88,32 @@ def sampled_shards(wildcards):
     )
 
 
-def shard_start(wildcards):
-    return int(wildcards.shard) * SHARD_SIZE
-
-
-def shard_stop(wildcards):
-    return min(shard_start(wildcards) + SHARD_SIZE, sample_size())
-
-
-def encoder_settings(wildcards):
-    """The model's encoder settings as one line of JSON."""
-    return derived.encoder_settings(MODELS[wildcards.model]).to_json()
-
-
 def model_source(model):
-    """The path of a local checkpoint, else its Hugging Face id."""
-    return str(find_input(model["name"], INPUT_FOLDERS, Path.is_dir) or model["name"])
-
-
-def checkpoint_source(wildcards):
-    return model_source(MODELS[wildcards.model])
-
-
-def revision_option(wildcards):
-    """The commit of a checkpoint as an option; a local one needs none. The schema keeps it to hex digits."""
-    revision = MODELS[wildcards.model]["revision"]
-    return f"--revision {revision}" if revision else ""
-
-
-def checkpoint_files(wildcards):
-    """The files of a local checkpoint, so that a change of them is seen; none for one of a hub."""
-    source = Path(checkpoint_source(wildcards))
-    return sorted(str(file) for file in source.glob("*") if file.is_file())
-
-
-def recorded_config(wildcards):
-    """What the manifest of a model's embeddings tells of the config, as JSON."""
-    parts = {name: config[name] for name in ("snapshot", "corpus", "sample", "shards")}
-    return json.dumps({**parts, "model": MODELS[wildcards.model]})
+    """Return where a model's checkpoint comes from: a local folder, else its Hugging Face id."""
+    return rule_values.model_source(model["name"], INPUT_FOLDERS)
 
 
 def uses_gpus():
-    """Whether shards are embedded on GPUs: on a cluster, and on this machine if it has one.
-
-    A job of the cluster asks again on its node (remote_exec), where a broken driver must not mean the CPU.
-    """
+    """Return whether shards are embedded on GPUs: on a cluster always, on one machine if it has a GPU."""
+    # A job on a compute node (remote_exec) evaluates this again; there a broken driver must not mean the CPU.
     return workflow.non_local_exec or workflow.remote_exec or derived.has_gpu()
 
 
+def shard_device():
+    """Return the device of embed_shard. A dry run shows what a run on a cluster would do."""
+    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
+
+
+def growing(start, unit):
+    """Return a resource that doubles with every attempt, for example growing(4, "GB")."""
+    return lambda wildcards, attempt: f"{start * 2 ** (attempt - 1)}{unit}"
+
+
 def in_report(file, caption, shows):
-    """An output that the report shows, under the name of its model or under Comparison."""
+    """Return an output that the report shows, under the label of its model or under Comparison."""
     return report(
         file,
         category="{model}" if "{model}" in file else "Comparison",
         caption=f"../report/{caption}.rst",
         labels={"shows": shows},
     )
-
-
-def device_for_shard(wildcards):
-    # A dry run cannot tell for which machine it plans, and shows what a cluster would do.
-    return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
-
-
-def gpus_for_shard(wildcards):
-    return int(device_for_shard(wildcards) == "cuda")
-
-
-def growing(start, unit):
-    """A resource that doubles with every attempt, for example growing(4, "GB")."""
-
-    def amount(wildcards, attempt):
-        return f"{start * 2 ** (attempt - 1)}{unit}"
-
-    return amount
-
-
-def scores_by_model(wildcards, input):
-    """The options that hand over the files of scores of every model."""
-    options = []
-    for model in MODELS:
-        files = [file for file in input if Path(file).parts[-3] == model]
-        options += ["--model", model, *files]
-    return options
-
-
-def paper_link():
-    """What the address of a paper's page begins with; only arXiv's papers have one."""
-    return "https://arxiv.org/abs/" if FORMAT == "arxiv" else ""

@@ -1,10 +1,10 @@
-# From the snapshot to the drawn papers.
+# Filter the snapshot, and put its papers in drawing order.
 
 
-# A checkpoint only for sample.size all: how many shards there are is then known after the filter.
+# A checkpoint because of sample.size all: the number of shards is then known only after the filter.
 checkpoint filter_papers:
     input:
-        # A fresh download of the same file changes its time; its size is compared instead.
+        # A new download of the same file has a new time, so its size is compared instead (snapshot_bytes).
         snapshot=ancient(SNAPSHOT or []),
     output:
         papers="<results>/papers.parquet",
@@ -49,8 +49,7 @@ rule sample_papers:
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
-        # Only checked against the papers there are. All papers are written whatever the size, so it is
-        # no parameter that would draw, and embed, them again.
+        # Only compared with the number of papers. Why it is not a parameter: see common.smk.
         sample_size=config["sample"]["size"],
     params:
         seed=config["sample"]["seed"],

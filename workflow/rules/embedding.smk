@@ -1,27 +1,4 @@
-# From the drawn papers to the embeddings.
-
-
-localrules:
-    fetch_model,
-
-
-rule fetch_model:
-    input:
-        checkpoint_files,
-    output:
-        directory("resources/models/{model}"),
-    log:
-        "<logs>/{model}/fetch_model.log",
-    conda:
-        "../../envs/embed.yaml"
-    params:
-        source=checkpoint_source,
-        revision=revision_option,
-    message:
-        "Fetching {params.source}"
-    shell:
-        'python3 "$SCRIPTS/fetch_model.py" --name {params.source:q} {params.revision}'
-        " --folder {output:q} --log {log:q}"
+# Embed the drawn papers in shards, and merge the shards.
 
 
 rule embed_shard:
@@ -39,15 +16,18 @@ rule embed_shard:
         "../../envs/embed.yaml"
     threads: 8
     resources:
-        gpu=gpus_for_shard,
-        device=device_for_shard,
+        # Why the device, the GPUs and the tokens per batch are not parameters: see common.smk.
+        gpu=lambda wildcards: int(shard_device() == "cuda"),
+        device=lambda wildcards: shard_device(),
         mem=growing(16, "GB"),
         runtime=growing(120, "m"),
         tokens_per_batch="auto",
     params:
-        start=shard_start,
-        stop=shard_stop,
-        encoder=encoder_settings,
+        start=lambda wildcards: int(wildcards.shard) * SHARD_SIZE,
+        stop=lambda wildcards: min(
+            (int(wildcards.shard) + 1) * SHARD_SIZE, sample_size()
+        ),
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
     message:
         "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
         " memory: {resources.mem}, minutes: {resources.runtime})"
@@ -83,8 +63,10 @@ rule merge_shards:
         size=lambda wildcards: sample_size(),
         shard_size=SHARD_SIZE,
         seed=config["sample"]["seed"],
-        encoder=encoder_settings,
-        config=recorded_config,
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
+        config=lambda wildcards: rule_values.recorded_config(
+            config, MODELS[wildcards.model]
+        ),
     message:
         "Checking and merging the shards of {wildcards.model}"
     shell:

@@ -1,22 +1,19 @@
-# The estimate before the money is spent: `snakemake plan`.
+# Estimate the cost of a run before it is started: `snakemake estimate`.
 
 
-localrules:
-    plan,
-
-
-# Without an output, so it always runs: finished shards make it better.
-rule plan:
+# It has no output, so it always runs: finished shards improve the estimate.
+rule estimate:
     input:
-        papers="<results>/drawn.parquet",
+        drawn="<results>/drawn.parquet",
         models=expand("resources/models/{model}", model=MODELS),
     log:
-        "<logs>/plan.log",
+        "<logs>/estimate.log",
+    localrule: True
     conda:
         "../../envs/embed.yaml"
     threads: 1
     resources:
-        # The rate of a device you know: --set-resources plan:tokens_per_second=400000
+        # The rate of a device that you know: --set-resources estimate:tokens_per_second=400000
         tokens_per_second="measured",
     params:
         size=config["sample"]["size"],
@@ -26,8 +23,8 @@ rule plan:
         ],
         shards=[f"{RESULTS}/{model}/shards" for model in MODELS],
     message:
-        "Estimating what the run will cost"
+        "Estimating the cost of the run"
     shell:
-        'python3 "$SCRIPTS/plan_run.py" --papers {input.papers:q} --size {params.size} --shard-size {params.shard_size}'
+        'python3 "$SCRIPTS/estimate_cost.py" --drawn {input.drawn:q} --size {params.size} --shard-size {params.shard_size}'
         " --models {input.models:q} --encoders {params.encoders:q} --shards {params.shards:q}"
         " --tokens-per-second {resources.tokens_per_second} --log {log:q}"

@@ -132,7 +132,7 @@ rule compare_models:
         mem=growing(2, "GB"),
         runtime=growing(30, "m"),
     params:
-        models=scores_by_model,
+        models=lambda wildcards, input: rule_values.scores_by_model(MODELS, input),
     message:
         "Comparing the scores of the models"
     shell:

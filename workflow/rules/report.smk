@@ -3,10 +3,6 @@
 # single report.html it would open as well, but not the map to explore: browsers refuse data: addresses of that size.)
 
 
-localrules:
-    report,
-
-
 rule count_tokens:
     input:
         papers="<results>/{model}/papers.parquet",
@@ -108,7 +104,7 @@ rule make_explorer:
         mem=growing(4, "GB"),
         runtime=growing(30, "m"),
     params:
-        link=paper_link(),
+        link=rule_values.paper_link(FORMAT),
     message:
         "Making the page to explore the map of {wildcards.model}"
     shell:

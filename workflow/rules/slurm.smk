@@ -1,4 +1,4 @@
-# What a run on a cluster checks before its first job, and tells at its end; no rule stands here.
+# The checks before the first job of a run and the summary at its end. This file contains no rules.
 
 import logging
 import time
@@ -7,49 +7,51 @@ from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.slurm import jobs, limits, preflight, run_record, status
 
 
-def write_plan():
-    """Write what this run sets out to make, for `make status` and the summary."""
-    plan = {
+def write_run_record():
+    """Record what this run was started to compute, for `make status` and the summary."""
+    record = {
         "papers": SAMPLE_SIZE,
         "shard_size": SHARD_SIZE,
         "models": list(MODELS),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "executor": "slurm" if workflow.non_local_exec else "local",
     }
-    write_json(RESULTS / "plan.json", plan)
+    write_json(RESULTS / run_record.NAME, record)
 
 
-def job_requests():
-    """What each rule asks of SLURM, once for jobs that ask the same."""
+def resource_requests():
+    """Return what the jobs of each rule request from SLURM, without duplicates."""
     requests = set()
     for job in workflow.dag.needrun_jobs():
         if not job.is_local:
-            asked = job.resources
+            resources = job.resources
             requests.add(
                 limits.Request(
                     job.rule.name,
-                    partition=asked.get("slurm_partition"),
-                    account=asked.get("slurm_account"),
+                    partition=resources.get("slurm_partition"),
+                    account=resources.get("slurm_account"),
                     cpus=job.threads,
-                    mem_mb=asked.get("mem_mb"),
-                    minutes=asked.get("runtime"),
-                    gpus=asked.get("gpu") or limits.parse_gpus(asked.get("gres", "")),
+                    mem_mb=resources.get("mem_mb"),
+                    minutes=resources.get("runtime"),
+                    gpus=resources.get("gpu")
+                    or limits.parse_gpus(resources.get("gres", "")),
                 )
             )
     return sorted(requests, key=str)
 
 
-def check_cluster():
-    """Stop before the first job is submitted if something is known to be in its way."""
-    checks = logging.getLogger("arxiv_embeddings")  # says what could not be checked
+def check_before_submission():
+    """Stop before the first job is submitted if a problem is found that would stop the run."""
+    # The log of the library names the checks that could not be made.
+    checks = logging.getLogger("arxiv_embeddings")
     checks.addHandler(logging.StreamHandler())
     checks.setLevel(logging.INFO)
     papers = SAMPLE_SIZE
     if papers is None and FILTER_REPORT.is_file():
         papers = sample_size()
     snapshot_files = derived.snapshot_files(SNAPSHOT, FORMAT)
-    problems = preflight.problems(
-        job_requests(),
+    problems = preflight.find_problems(
+        resource_requests(),
         snapshot_files=snapshot_files,
         results=RESULTS,
         model_sources={label: model_source(model) for label, model in MODELS.items()},
@@ -62,11 +64,11 @@ def check_cluster():
         environment=Path(sys.prefix),
     )
     if problems:
-        raise WorkflowError("\n".join(["Nothing was submitted, because:", *problems]))
+        raise WorkflowError("\n".join(["No job was submitted:", *problems]))
 
 
-def print_summary():
-    """Print how the shards went, from their manifests and from what SLURM accounts."""
-    plan = run_record.read_plan(RESULTS)
-    history = jobs.job_history(plan)
-    print("\n".join(status.summary_lines(plan, history)), file=sys.stderr)
+def print_run_summary():
+    """Print how the shards went, from their manifests and SLURM's accounting."""
+    record = run_record.read_run_record(RESULTS)
+    history = jobs.job_history(record)
+    print("\n".join(status.summary_lines(record, history)), file=sys.stderr)

@@ -26,7 +26,9 @@ def main(arguments: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(arguments.model)
     counts = []
     with Progress(papers, "papers") as progress:
-        for table in read_papers(arguments.papers, 0, papers, PAPERS_AT_ONCE, ["topic"]):
+        for table in read_papers(
+            arguments.papers, start=0, stop=papers, size=PAPERS_AT_ONCE, columns=["topic"]
+        ):
             counts.append(count_tokens(tokenizer, table["topic"].to_pylist(), encoder["prompt"]))
             progress.advance(len(table))
     tokens = np.concatenate(counts)

@@ -1,4 +1,4 @@
-"""Fetch a checkpoint into a folder, so that the jobs need no network."""
+"""Download or copy a checkpoint to a folder, so that later jobs need no network."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="Hugging Face id or local directory")
-    parser.add_argument("--revision", help="full commit id; none for a local directory")
-    parser.add_argument("--folder", type=Path, required=True, help="folder to make")
+    parser.add_argument("--name", required=True, help="Hugging Face id or local folder")
+    parser.add_argument("--revision", help="full commit id (not for a local folder)")
+    parser.add_argument("--folder", type=Path, required=True, help="folder to create")
     run(main, parser)

@@ -1,4 +1,4 @@
-"""Keep the papers of the wanted categories out of the arXiv metadata snapshot, or of another corpus."""
+"""Select the papers of the wanted categories from the arXiv metadata snapshot or another corpus."""
 
 import argparse
 import json
@@ -29,19 +29,29 @@ def reader(arguments: argparse.Namespace) -> Reader:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snapshot", type=Path, required=True, help="file or folder of the corpus")
-    parser.add_argument("--format", choices=["arxiv", "wos", "table"], default="arxiv")
     parser.add_argument(
-        "--columns", type=json.loads, help="of a table: corpus.columns of the config (JSON)"
+        "--format",
+        choices=["arxiv", "wos", "table"],
+        default="arxiv",
+        help="format of the corpus (default: arxiv)",
+    )
+    parser.add_argument(
+        "--columns",
+        type=json.loads,
+        help="columns of a table: corpus.columns of the config, as JSON",
     )
     parser.add_argument(
         "--categories",
         nargs="*",
         default=[],
         metavar="PREFIX",
-        help="for example cs. physics.; all categories without it",
+        help="prefixes of the wanted categories, for example cs. physics. (default: all categories)",
     )
     parser.add_argument(
-        "--max-bad-records", type=float, default=0.001, help="share of unreadable records allowed"
+        "--max-bad-records",
+        type=float,
+        default=0.001,
+        help="share of unreadable records to allow (default: 0.001)",
     )
     parser.add_argument("--papers", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")

@@ -1,4 +1,4 @@
-"""Put the papers in the drawing order of a seed; the first n of them are the sample of size n."""
+"""Write all papers in the drawing order of a seed. The first n of them are the sample of size n."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,9 @@ def main(arguments: argparse.Namespace) -> None:
         scratch_beside(arguments.drawn.with_suffix(".buckets")) as scratch,
         written_beside(arguments.drawn) as partial,
     ):
-        sample_papers(arguments.papers, arguments.seed, arguments.size, partial, scratch)
+        sample_papers(
+            arguments.papers, partial, seed=arguments.seed, size=arguments.size, scratch=scratch
+        )
 
 
 def size(text: str) -> int | None:
@@ -22,8 +24,17 @@ def size(text: str) -> int | None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of kept papers")
-    parser.add_argument("--seed", type=int, required=True, help="as pandas' random_state")
-    parser.add_argument("--size", type=size, required=True, help="papers the sample needs, or all")
+    parser.add_argument(
+        "--papers", type=Path, required=True, help="Parquet file of the filtered papers"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        required=True,
+        help="seed of the drawing order, as random_state in pandas",
+    )
+    parser.add_argument(
+        "--size", type=size, required=True, help="number of papers the sample must have, or all"
+    )
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file to write")
     run(main, parser)

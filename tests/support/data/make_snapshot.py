@@ -1,8 +1,9 @@
-"""Make up a small snapshot in the format of the arXiv metadata snapshot.
+"""Generate a small synthetic snapshot in the format of the arXiv metadata snapshot.
 
-Every record has the 14 fields, in their order and with their kinds of values: line breaks in titles, two
-spaces in front of an abstract and a newline behind it, old and new ids, null for what is not known. A third
-of the records are cs. or physics., and every category has words of its own, so that vectors can be told apart.
+Every record has the same 14 fields in the same order and with the same kinds of values as arXiv's: line
+breaks in titles, two spaces before and a newline after an abstract, old and new ids, null for unknown
+values. A third of the records are cs. or physics., and every category has its own words, so that vectors of
+different categories differ.
 """
 
 import argparse
@@ -35,7 +36,8 @@ TOPICS = {
 }
 WANTED = [name for name in TOPICS if name.startswith(("cs.", "physics."))]
 OTHERS = [name for name in TOPICS if name not in WANTED]
-OLD_ARCHIVES = {"hep-th", "hep-ph", "quant-ph"}  # had ids of their own before April 2007
+# Before April 2007, ids began with the archive.
+OLD_ARCHIVES = {"hep-th", "hep-ph", "quant-ph"}
 VERBS = "study measure simulate derive compare predict bound explain observe improve".split()
 JOINS = (
     "of the under strong weak with without two-dimensional efficient robust novel and from".split()
@@ -45,7 +47,7 @@ JOURNALS = [None, None, "Phys.Rev.D76:013009,2007", "J. Made Up Res. 12 (2019) 3
 
 
 def words(rng: random.Random, category: str, count: int) -> list[str]:
-    """Return words of a category with a few joining words between."""
+    """Return ``count`` words of a category, mixed with common words."""
     own = TOPICS[category].split()
     return [rng.choice(own) if rng.random() < 0.7 else rng.choice(JOINS) for _ in range(count)]
 
@@ -56,7 +58,7 @@ def sentence(rng: random.Random, category: str) -> str:
 
 
 def wrapped(text: str, width: int = 75) -> str:
-    """Return ``text`` with a line break instead of a space now and then, as abstracts have it."""
+    """Return ``text`` with line breaks, as in arXiv's abstracts."""
     lines, line = [], ""
     for word in text.split():
         if line and len(line) + len(word) >= width:
@@ -109,7 +111,7 @@ def record(rng: random.Random, number: int) -> dict[str, Any]:
 
 
 def make_snapshot(path: Path, records: int, seed: int = 0) -> None:
-    """Write a snapshot of ``records`` records; the same arguments give the same bytes."""
+    """Write a snapshot of ``records`` records. The same arguments give the same bytes."""
     rng = random.Random(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -120,7 +122,7 @@ def make_snapshot(path: Path, records: int, seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Make up a snapshot in arXiv's format.")
+    parser = argparse.ArgumentParser(description="Generate a synthetic snapshot in arXiv's format.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--records", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)

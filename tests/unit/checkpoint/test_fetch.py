@@ -1,4 +1,4 @@
-"""A checkpoint is fetched whole and without code or pickles, and known again by its content."""
+"""A checkpoint is fetched completely, without code or pickles, and is identified by its content."""
 
 import hashlib
 import json
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import MANIFEST, fetch_model, read_manifest
+from arxiv_embeddings.checkpoint.fetch import MANIFEST, checkpoint_identity, fetch_model
 from arxiv_embeddings.common.errors import InputError
 from safetensors.numpy import save_file
 
 NAME = "owner/model"
 COMMIT = "0123456789abcdef" * 2 + "01234567"
-LEFT_BEHIND = [
+NOT_NEEDED = [
     "pytorch_model.bin",
     "modeling.py",
     "model.pt",
@@ -33,7 +33,7 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A small checkpoint with everything that is needed, and nothing else."""
+    """A small checkpoint with only the files that are needed."""
     folder = tmp_path / "source"
     (folder / "1_Pooling").mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json"):
@@ -51,15 +51,15 @@ def files_of(folder: Path) -> list[str]:
 
 
 def refused(source: Path, message: str) -> None:
-    """Check that ``source`` is refused with ``message`` and leaves nothing."""
+    """Check that ``source`` is refused with ``message`` and that no file is left."""
     with pytest.raises(InputError, match=message):
         fetch_model(str(source), None, source.parent / "fetched")
     assert [path.name for path in source.parent.iterdir()] == [source.name]
 
 
-def test_needed_files_only_are_fetched(source: Path, tmp_path: Path) -> None:
+def test_only_needed_files_are_fetched(source: Path, tmp_path: Path) -> None:
     needed = files_of(source)
-    for name in LEFT_BEHIND:
+    for name in NOT_NEEDED:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text("{}")
     fetched = tmp_path / "models/fetched"
@@ -70,7 +70,7 @@ def test_needed_files_only_are_fetched(source: Path, tmp_path: Path) -> None:
     assert [path.name for path in fetched.parent.iterdir()] == ["fetched"]
 
 
-def test_manifest_names_every_file_with_its_sum(source: Path, tmp_path: Path) -> None:
+def test_manifest_lists_every_file_with_its_checksum(source: Path, tmp_path: Path) -> None:
     fetch_model(str(source), None, tmp_path / "fetched")
     manifest = json.loads((tmp_path / "fetched" / MANIFEST).read_text())
     assert (manifest["name"], manifest["revision"]) == (str(source), None)
@@ -89,10 +89,10 @@ def test_real_model_is_fetched(minilm: Path, tmp_path: Path) -> None:
     assert {"config.json", "model.safetensors", "tokenizer.json", "modules.json"} < set(fetched)
     assert "1_Pooling/config.json" in fetched
     assert "README.md" not in fetched
-    assert read_manifest(tmp_path / "fetched")["name"] == str(minilm)
+    assert checkpoint_identity(tmp_path / "fetched")["name"] == str(minilm)
 
 
-def test_one_tokenizer_file_suffices(source: Path, tmp_path: Path) -> None:
+def test_one_tokenizer_file_is_enough(source: Path, tmp_path: Path) -> None:
     (source / "vocab.txt").unlink()
     (source / "tokenizer_config.json").unlink()
     fetch_model(str(source), None, tmp_path / "fetched")
@@ -117,7 +117,7 @@ def split_weights(source: Path) -> None:
     (source / "model.safetensors.index.json").write_text(index)
 
 
-def test_missing_part_of_the_weights_is_refused(source: Path) -> None:
+def test_missing_file_of_the_weights_is_refused(source: Path) -> None:
     split_weights(source)
     (source / "model-2-of-2.safetensors").unlink()
     refused(source, r"lacks model-2-of-2\.safetensors\. Fetch it again")
@@ -136,21 +136,21 @@ def test_pickled_weights_alone_are_refused(pickled: str, source: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 5, 40, -1])
-def test_cut_weights_are_refused(length: int, source: Path) -> None:
+def test_truncated_weights_are_refused(length: int, source: Path) -> None:
     weights = (source / "model.safetensors").read_bytes()
     (source / "model.safetensors").write_bytes(weights[:length])
-    refused(source, r"model\.safetensors is cut or damaged")
+    refused(source, r"model\.safetensors is truncated or damaged")
 
 
-def test_pointer_in_place_of_the_weights_is_refused(source: Path) -> None:
+def test_git_lfs_pointer_in_place_of_the_weights_is_refused(source: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90868376\n"
     (source / "model.safetensors").write_text(pointer)
-    refused(source, "is cut or damaged")
+    refused(source, "is truncated or damaged")
 
 
 def test_missing_config_is_refused(source: Path) -> None:
     (source / "config.json").unlink()
-    refused(source, "has no config.json: it is no checkpoint")
+    refused(source, "has no config.json, so transformers cannot load it")
 
 
 def test_missing_tokenizer_is_refused(source: Path) -> None:
@@ -172,10 +172,10 @@ def test_sentencepiece_model_is_a_tokenizer(source: Path, tmp_path: Path) -> Non
     fetch_model(str(source), None, tmp_path / "fetched")
 
 
-def test_folder_that_is_there_is_not_touched(source: Path, tmp_path: Path) -> None:
+def test_existing_folder_is_not_changed(source: Path, tmp_path: Path) -> None:
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched/mine").touch()
-    with pytest.raises(InputError, match=r"fetched is there already\. Delete it"):
+    with pytest.raises(InputError, match=r"fetched exists already\. Delete it"):
         fetch_model(str(source), None, tmp_path / "fetched")
     assert files_of(tmp_path / "fetched") == ["mine"]
 
@@ -183,15 +183,15 @@ def test_folder_that_is_there_is_not_touched(source: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "revision", [None, "main", "v1.0", "", COMMIT[:39], f"{COMMIT}0", f"{COMMIT}\n", COMMIT.upper()]
 )
-def test_moving_revision_is_refused(revision: str | None, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"can move to other weights.* 40 hexadecimal digits"):
+def test_revision_that_can_change_is_refused(revision: str | None, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"can change to other weights.* 40 hexadecimal digits"):
         fetch_model(NAME, revision, tmp_path / "fetched")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
 def hub(source: Path, tmp_path: Path) -> Path:
-    """A Hugging Face home whose cache holds ``source`` as the hub's own program puts it there."""
+    """A Hugging Face home whose cache contains ``source`` in the layout of huggingface_hub."""
     cached = tmp_path / "home/hub/models--owner--model"
     snapshot = cached / "snapshots" / COMMIT
     (cached / "blobs").mkdir(parents=True)
@@ -206,7 +206,7 @@ def hub(source: Path, tmp_path: Path) -> Path:
 
 
 def fetch_offline(script: Script, home: Path, folder: Path, revision: str) -> str:
-    """Run ``fetch_model.py`` without a network; return what it said, with its exit code."""
+    """Run ``fetch_model.py`` without a network; return its exit code and its output."""
     arguments = ("--name", NAME, "--revision", revision, "--folder", folder)
     done = script("fetch_model.py", *arguments, HF_HOME=str(home), HF_HUB_OFFLINE="1")
     return f"{done.returncode} {done.stdout}"
@@ -215,63 +215,63 @@ def fetch_offline(script: Script, home: Path, folder: Path, revision: str) -> st
 def test_cached_model_is_fetched_offline(
     script: Script, hub: Path, source: Path, tmp_path: Path
 ) -> None:
-    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
-    assert said.startswith("0 "), said
+    output = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
+    assert output.startswith("0 "), output
     assert files_of(tmp_path / "fetched") == sorted([MANIFEST, *files_of(source)])
     assert not any(path.is_symlink() for path in (tmp_path / "fetched").rglob("*"))
-    manifest = read_manifest(tmp_path / "fetched")
-    assert (manifest["name"], manifest["revision"]) == (NAME, COMMIT)
+    identity = checkpoint_identity(tmp_path / "fetched")
+    assert (identity["name"], identity["revision"]) == (NAME, COMMIT)
 
 
-def test_model_that_is_not_cached_is_told_offline(
+def test_model_that_is_not_cached_is_reported_offline(
     script: Script, hub: Path, tmp_path: Path
 ) -> None:
-    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT[::-1])
-    assert said.startswith("1 "), said
-    assert f"ERROR {NAME} at {COMMIT[::-1]} is neither in the Hugging Face cache" in said
-    assert "Run this step where the network is" in said
-    assert "Traceback" not in said
+    output = fetch_offline(script, hub, tmp_path / "fetched", COMMIT[::-1])
+    assert output.startswith("1 "), output
+    assert f"ERROR {NAME} at {COMMIT[::-1]} is not in the Hugging Face cache" in output
+    assert "Run this step on a machine with network access" in output
+    assert "Traceback" not in output
     assert not (tmp_path / "fetched").exists()
 
 
-def test_half_cached_model_is_refused_offline(script: Script, hub: Path, tmp_path: Path) -> None:
+def test_partly_cached_model_is_refused_offline(script: Script, hub: Path, tmp_path: Path) -> None:
     (weights,) = hub.rglob("model.safetensors")
     weights.unlink()
-    said = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
-    assert said.startswith("1 "), said
-    assert "no weights in the safetensors format" in said
+    output = fetch_offline(script, hub, tmp_path / "fetched", COMMIT)
+    assert output.startswith("1 "), output
+    assert "no weights in the safetensors format" in output
     assert not (tmp_path / "fetched").exists()
 
 
 @pytest.mark.parametrize("name", ["owner--x/model", "-owner/model", "owner/model.git"])
-def test_name_that_no_hub_has_is_told(name: str, tmp_path: Path) -> None:
+def test_invalid_hub_name_is_reported(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=name):
         fetch_model(name, COMMIT, tmp_path / "fetched")
 
 
-def test_same_files_have_the_same_sum_wherever_they_lie(source: Path, tmp_path: Path) -> None:
+def test_same_files_have_the_same_checksum_in_any_folder(source: Path, tmp_path: Path) -> None:
     shutil.copytree(source, tmp_path / "elsewhere")
     (tmp_path / "elsewhere/README.md").write_text("not used")
     fetch_model(str(source), None, tmp_path / "one")
     fetch_model(str(tmp_path / "elsewhere"), None, tmp_path / "two")
-    one, two = read_manifest(tmp_path / "one"), read_manifest(tmp_path / "two")
+    one, two = checkpoint_identity(tmp_path / "one"), checkpoint_identity(tmp_path / "two")
     assert one["sha256"] == two["sha256"]
     assert one["name"] != two["name"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "1_Pooling/config.json", "model.safetensors"])
-def test_another_byte_gives_another_sum(name: str, source: Path, tmp_path: Path) -> None:
+def test_changed_byte_changes_the_checksum(name: str, source: Path, tmp_path: Path) -> None:
     fetch_model(str(source), None, tmp_path / "one")
     changed = bytearray((source / name).read_bytes())
     changed[-1] ^= 1
     (source / name).write_bytes(changed)
     fetch_model(str(source), None, tmp_path / "two")
-    one, two = read_manifest(tmp_path / "one"), read_manifest(tmp_path / "two")
+    one, two = checkpoint_identity(tmp_path / "one"), checkpoint_identity(tmp_path / "two")
     assert one["sha256"] != two["sha256"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "longer"])
-def test_damaged_file_of_a_fetched_model_is_named(
+def test_damaged_file_of_a_fetched_model_is_reported(
     damage: str, source: Path, tmp_path: Path
 ) -> None:
     fetched = tmp_path / "fetched"
@@ -282,16 +282,16 @@ def test_damaged_file_of_a_fetched_model_is_named(
         weights.unlink()
     else:
         weights.write_bytes(content[:-1] if damage == "cut" else content + b"x")
-    message = r"model\.safetensors is missing or cut\. Delete .*fetched and run again"
+    message = r"model\.safetensors is missing or truncated\. Delete .*fetched and run snakemake"
     with pytest.raises(InputError, match=message):
-        read_manifest(fetched)
+        checkpoint_identity(fetched)
 
 
 @pytest.mark.parametrize("manifest", [None, "", '{"name": "a'])
-def test_folder_without_a_manifest_is_no_fetched_model(
+def test_folder_without_a_manifest_is_not_a_fetched_model(
     manifest: str | None, tmp_path: Path
 ) -> None:
     if manifest is not None:
         (tmp_path / MANIFEST).write_text(manifest)
-    with pytest.raises(InputError, match="holds no fetched checkpoint"):
-        read_manifest(tmp_path)
+    with pytest.raises(InputError, match="does not contain a fetched checkpoint"):
+        checkpoint_identity(tmp_path)

@@ -1,23 +1,23 @@
-"""Items made in advance come in their order, with their errors, and not too many of them."""
+"""Prefetched items keep their order and their errors, and no more are computed than allowed."""
 
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-from arxiv_embeddings.common.prefetch import ahead
+from arxiv_embeddings.common.prefetch import prefetch
 
 
-def wait_until_quiet(made: list[int]) -> list[int]:
-    """Return what is made when nothing more is added for a while."""
+def wait_until_quiet(computed: list[int]) -> list[int]:
+    """Return ``computed`` once nothing has been added to it for a while."""
     before = None
-    while before != len(made):
-        before = len(made)
+    while before != len(computed):
+        before = len(computed)
         time.sleep(0.1)
-    return made
+    return computed
 
 
-def test_items_come_in_order_and_are_made_in_another_thread() -> None:
+def test_items_keep_their_order_and_are_computed_in_another_thread() -> None:
     threads = set()
 
     def items() -> Iterator[int]:
@@ -25,52 +25,52 @@ def test_items_come_in_order_and_are_made_in_another_thread() -> None:
             threads.add(threading.current_thread())
             yield item
 
-    with ahead(items(), depth=3) as given:
-        assert list(given) == list(range(20))
+    with prefetch(items(), depth=3) as prefetched:
+        assert list(prefetched) == list(range(20))
     assert len(threads - {threading.main_thread()}) == 1
 
 
-def test_no_more_are_made_than_the_depth_in_advance() -> None:
-    made: list[int] = []
+def test_at_most_depth_items_are_computed_in_advance() -> None:
+    computed: list[int] = []
 
     def items() -> Iterator[int]:
         for item in range(20):
-            made.append(item)
+            computed.append(item)
             yield item
 
-    with ahead(items(), depth=3) as given:
-        assert wait_until_quiet(made) == [0, 1, 2]  # before anything is asked for
-        assert next(given) == 0
-        assert wait_until_quiet(made) == [0, 1, 2, 3]
-    assert wait_until_quiet(made) == [0, 1, 2, 3]
+    with prefetch(items(), depth=3) as prefetched:
+        assert wait_until_quiet(computed) == [0, 1, 2]  # before the first item is requested
+        assert next(prefetched) == 0
+        assert wait_until_quiet(computed) == [0, 1, 2, 3]
+    assert wait_until_quiet(computed) == [0, 1, 2, 3]
 
 
-def test_nothing_more_is_begun_once_nobody_waits() -> None:
-    made: list[int] = []
+def test_no_item_is_started_after_the_block() -> None:
+    computed: list[int] = []
 
     def items() -> Iterator[int]:
         for item in range(20):
-            made.append(item)
+            computed.append(item)
             time.sleep(0.2)
             yield item
 
-    with ahead(items(), depth=10):
+    with prefetch(items(), depth=10):
         pass
-    assert len(wait_until_quiet(made)) <= 2
+    assert len(wait_until_quiet(computed)) <= 2
 
 
-def test_an_error_comes_in_the_place_of_its_item() -> None:
+def test_error_is_raised_in_place_of_its_item() -> None:
     def items() -> Iterator[int]:
         yield from (0, 1)
         raise ValueError("third")
 
-    got = []
-    with pytest.raises(ValueError, match="third"), ahead(items(), depth=5) as given:
-        for item in given:
-            got.append(item)
-    assert got == [0, 1]
+    received = []
+    with pytest.raises(ValueError, match="third"), prefetch(items(), depth=5) as prefetched:
+        for item in prefetched:
+            received.append(item)
+    assert received == [0, 1]
 
 
-def test_nothing_to_make_is_nothing_given() -> None:
-    with ahead(iter(()), depth=2) as given:
-        assert list(given) == []
+def test_no_items_give_an_empty_iterator() -> None:
+    with prefetch(iter(()), depth=2) as prefetched:
+        assert list(prefetched) == []

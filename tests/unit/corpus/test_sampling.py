@@ -1,4 +1,4 @@
-"""The drawn papers begin with pandas' sample of every size, and any run of them can be read."""
+"""The drawn papers begin with pandas' sample of any size, and any range of them can be read."""
 
 import hashlib
 import os
@@ -40,9 +40,9 @@ def drawn(papers: Path, tmp_path: Path) -> Path:
 
 
 def draw(papers: Path, seed: int, size: int | None, path: Path) -> None:
-    """Draw the papers with buckets in a folder that is gone afterwards, as the command does."""
+    """Draw the papers with buckets in a folder that is removed afterwards, as the command does."""
     with scratch_beside(path) as scratch:
-        sample_papers(papers, seed, size, path, scratch)
+        sample_papers(papers, path, seed=seed, size=size, scratch=scratch)
 
 
 def write_papers(path: Path, count: int, **options: Any) -> None:
@@ -67,7 +67,7 @@ def row_groups(path: Path) -> list[int]:
 
 @pytest.mark.parametrize("seed", [0, 1, 42, 2**32 - 1])
 @pytest.mark.parametrize("count", [1, 2, 10, 999, 1_000, 12_345])
-def test_order_begins_with_pandas_sample_of_every_size(count: int, seed: int) -> None:
+def test_order_begins_with_pandas_sample_of_any_size(count: int, seed: int) -> None:
     order = drawing_order(count, seed)
     frame = pd.DataFrame({"position": range(count)})
     for size in {1, 2, count // 3, count - 1, count}:
@@ -103,7 +103,7 @@ def test_real_papers_are_drawn_as_pandas_draws_them(real_snapshot: Path, tmp_pat
     pd.testing.assert_frame_equal(pd.read_parquet(drawn)[:3_000], expected)
 
 
-def test_columns_and_types_stay(papers: Path, drawn: Path) -> None:
+def test_columns_and_types_are_kept(papers: Path, drawn: Path) -> None:
     assert pq.read_schema(drawn) == pq.read_schema(papers) == SCHEMA
 
 
@@ -145,14 +145,14 @@ def test_another_seed_gives_another_order(papers: Path, drawn: Path, tmp_path: P
     )
 
 
-def test_more_than_there_are_fails_with_both_numbers(papers: Path, tmp_path: Path) -> None:
+def test_too_large_sample_fails_with_both_numbers(papers: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="asks for 2,501 papers, but only 2,500 passed"):
         draw(papers, 42, 2_501, tmp_path / "drawn.parquet")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("size", ["all", "10"])
-def test_command_writes_the_drawn_papers_only(
+def test_command_writes_only_the_drawn_papers(
     size: str, script: Script, papers: Path, drawn: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out/drawn.parquet"
@@ -163,9 +163,7 @@ def test_command_writes_the_drawn_papers_only(
     assert file_sha256(target) == file_sha256(drawn)
 
 
-def test_asking_for_too_many_fails_in_one_line(
-    script: Script, papers: Path, tmp_path: Path
-) -> None:
+def test_too_large_sample_fails_in_one_line(script: Script, papers: Path, tmp_path: Path) -> None:
     arguments = ("--papers", papers, "--seed", 42, "--size", 9_999, "--drawn", tmp_path / "drawn")
     done = script("sample_papers.py", *arguments)
     assert done.returncode == 1
@@ -184,7 +182,7 @@ pyarrow.{} = full
 @pytest.mark.parametrize(
     "writer", ["RecordBatchStreamWriter.write_batch", "parquet.ParquetWriter.write_table"]
 )
-def test_full_disk_leaves_nothing(
+def test_full_disk_leaves_no_file(
     writer: str, script: Script, papers: Path, tmp_path: Path
 ) -> None:
     arguments = ("--papers", papers, "--seed", 42, "--size", 10, "--drawn", tmp_path / "drawn")
@@ -214,25 +212,27 @@ RANGES = [(0, 2_500), (0, 1), (0, 1_000), (1_000, 2_000), (999, 1_001), (1_500, 
 
 @pytest.mark.parametrize("size", [1, 400, 1_000, 1_700, 5_000])
 @pytest.mark.parametrize(("start", "stop"), RANGES)
-def test_any_run_of_papers_is_a_slice_of_them(
+def test_any_range_of_papers_is_read_in_tables_of_the_given_size(
     start: int, stop: int, size: int, drawn: Path
 ) -> None:
-    runs = list(read_papers(drawn, start, stop, size))
+    tables = list(read_papers(drawn, start=start, stop=stop, size=size))
     expected = pq.read_table(drawn, columns=["id", "topic"]).slice(start, stop - start)
-    assert pa.concat_tables([expected.slice(0, 0), *runs]).equals(expected)
-    assert all(len(run) == size for run in runs[:-1])
-    assert all(0 < len(run) <= size for run in runs[-1:])
+    assert pa.concat_tables([expected.slice(0, 0), *tables]).equals(expected)
+    assert all(len(table) == size for table in tables[:-1])
+    assert all(0 < len(table) <= size for table in tables[-1:])
 
 
-def test_wanted_columns_are_read(drawn: Path) -> None:
+def test_requested_columns_are_read(drawn: Path) -> None:
     columns = ["id", "category 0", "category 1"]
-    (run,) = read_papers(drawn, 0, 10, 10, columns)
-    assert run.equals(pq.read_table(drawn, columns=columns).slice(0, 10))
+    (table,) = read_papers(drawn, start=0, stop=10, size=10, columns=columns)
+    assert table.equals(pq.read_table(drawn, columns=columns).slice(0, 10))
 
 
-def test_papers_behind_the_end_fail_with_both_numbers(drawn: Path) -> None:
-    with pytest.raises(InputError, match="has 2,500 papers, but the papers to 2,501 are wanted"):
-        next(read_papers(drawn, 2_400, 2_501, 10))
+def test_rows_after_the_end_fail_with_both_numbers(drawn: Path) -> None:
+    with pytest.raises(
+        InputError, match="has only 2,500 papers, but papers up to row 2,501 were requested"
+    ):
+        next(read_papers(drawn, start=2_400, stop=2_501, size=10))
 
 
 @pytest.mark.parametrize(
@@ -250,5 +250,5 @@ def test_only_the_row_groups_of_the_papers_are_read(
         return real(file, group, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
-    list(read_papers(drawn, start, stop, 100))
+    list(read_papers(drawn, start=start, stop=stop, size=100))
     assert read == groups

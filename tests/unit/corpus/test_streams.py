@@ -1,4 +1,4 @@
-"""The snapshot is read line by line whatever it is packed in, and what is no snapshot says so."""
+"""A file is read line by line, plain or packed, and damaged or unsuitable files are reported."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.corpus import streams
-from arxiv_embeddings.corpus.streams import Snapshot
+from arxiv_embeddings.corpus.streams import PackedFile
 
 RNG = random.Random(0)
 LINES = [
@@ -23,6 +23,7 @@ LINES = [
 ]
 LINES[5] = b""
 LINES[7] = '{"id":"7","title":"Poincaré 😀"}'.encode()
+LINES[9] = '{"id":"9","title":"<b>[1]\ufeff"}'.encode()
 DATA = b"\n".join(LINES) + b"\n"
 HALF = len(DATA) // 2
 
@@ -36,10 +37,10 @@ def zst(data: bytes) -> bytes:
 
 
 class Pipe(io.BytesIO):
-    """Bytes that can only be written front to back, as downloads are made by a server."""
+    """Bytes that can only be written sequentially, as a server writes a download."""
 
     def seek(self, offset: int, whence: int = 0, /) -> NoReturn:
-        """Refuse, so that zipfile puts the sizes behind the member."""
+        """Refuse, so that zipfile writes the sizes after the member."""
         raise OSError("a pipe")
 
 
@@ -59,7 +60,7 @@ def zipped(
 
 
 def zip64(data: bytes) -> bytes:
-    """Return a zip file whose sizes and offsets all stand in their 64-bit fields."""
+    """Return a zip file with all sizes and offsets in 64-bit fields."""
     file = io.BytesIO()
     with (
         mock.patch("zipfile.ZIP64_LIMIT", 0),
@@ -88,33 +89,33 @@ PACKED = {
 }
 
 
-def opened(folder: Path, data: bytes, name: str = "snapshot") -> Snapshot:
+def opened(folder: Path, data: bytes, name: str = "file") -> PackedFile:
     path = folder / name
     path.write_bytes(data)
-    return Snapshot(path)
+    return PackedFile(path, "snapshot")
 
 
-def lines_of(snapshot: Snapshot) -> list[bytes]:
-    return [line for block in snapshot.line_blocks() for line in block]
+def lines_of(packed: PackedFile) -> list[bytes]:
+    return [line for block in packed.line_blocks() for line in block]
 
 
 @pytest.mark.parametrize("name", ["snapshot.json", "snapshot.gz", "snapshot.zst", "snapshot.zip"])
 @pytest.mark.parametrize("kind", PACKED)
-def test_packing_is_told_by_content(kind: str, name: str, tmp_path: Path) -> None:
+def test_packing_is_detected_from_the_content(kind: str, name: str, tmp_path: Path) -> None:
     data = PACKED[kind]
-    snapshot = opened(tmp_path, data, name)
-    assert snapshot.format == kind.split("-", maxsplit=1)[0]
-    assert lines_of(snapshot) == LINES
-    assert snapshot.bytes_read == snapshot.size == len(data)
-    assert snapshot.sha256 == hashlib.sha256(data).hexdigest()
-    assert not snapshot.cut_line
+    packed = opened(tmp_path, data, name)
+    assert packed.format == kind.split("-", maxsplit=1)[0]
+    assert lines_of(packed) == LINES
+    assert packed.bytes_read == packed.size == len(data)
+    assert packed.sha256 == hashlib.sha256(data).hexdigest()
+    assert not packed.cut_line
 
 
 @pytest.mark.parametrize(
     ("read", "block"), [(1, 1), (2, 10), (3, 3), (61, 7), (10_000, 1), (10_000, 61), (1_009, 1_000)]
 )
 @pytest.mark.parametrize("kind", PACKED)
-def test_block_borders_may_fall_anywhere(
+def test_block_borders_may_be_anywhere(
     kind: str, read: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "READ", read)
@@ -124,14 +125,8 @@ def test_block_borders_may_fall_anywhere(
     assert packed.sha256 == hashlib.sha256(PACKED[kind]).hexdigest()
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        streams.BLOCK,
-        61,
-    ],
-)
-def test_zeros_behind_gzip_are_padding(
+@pytest.mark.parametrize("block", [streams.BLOCK, 61])
+def test_zero_bytes_after_gzip_are_padding(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "BLOCK", block)
@@ -151,7 +146,7 @@ def test_zeros_behind_gzip_are_padding(
     ],
     ids=["plain", "no final newline", "one line", "CRLF", "byte order mark", "blank lines"],
 )
-def test_line_ends(
+def test_line_ends_are_removed(
     pack: Callable[[bytes], bytes], data: bytes, lines: list[bytes], cut_line: bool, tmp_path: Path
 ) -> None:
     packed = opened(tmp_path, pack(data))
@@ -168,72 +163,92 @@ def encrypted(archive: bytes) -> bytes:
 
 
 def flipped(data: bytes, place: int) -> bytes:
-    """Return ``data`` with one bit of the byte at ``place`` turned round."""
+    """Return ``data`` with one bit of the byte at ``place`` inverted."""
     changed = bytearray(data)
     changed[place] ^= 1
     return bytes(changed)
 
 
 HTML = b"<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
-CUT = r"ends in the middle of its {} data: the download was cut"
+CUT = r"ends in the middle of its {} data\. Download or copy it again\.$"
 BROKEN = {
-    "empty": (b"", "is empty: the download did not start"),
+    "empty": (b"", r"is empty\. Download or copy it again\.$"),
     "html": (HTML, "is an HTML or XML page"),
     "html-indented": (b"\xef\xbb\xbf \r\n" + HTML, "is an HTML or XML page"),
     "html-gzip": (gz(HTML), "is an HTML or XML page"),
     "html-zip": (zipped({"login": HTML}), "is an HTML or XML page"),
-    "array": (b'[{"id":"1"}]', "is one JSON array; JSON lines are wanted"),
-    "array-indented": (b'\n[\n{"id":"1"}]', "is one JSON array; JSON lines are wanted"),
+    "array": (b'[{"id":"1"}]', r"is one JSON array\. Convert it to JSON lines"),
+    "array-indented": (b'\n[\n{"id":"1"}]', r"is one JSON array\. Convert it to JSON lines"),
     "gzip-header-only": (gz(DATA)[:10], CUT.format("gzip")),
     "gzip-cut": (gz(DATA)[:300], CUT.format("gzip")),
     "gzip-cut-before-last-byte": (gz(DATA)[:-1], CUT.format("gzip")),
     "gzip-second-member-cut": (gz(DATA) + gz(DATA)[:30], CUT.format("gzip")),
-    "gzip-nothing": (gz(b""), "holds no data"),
+    "gzip-nothing": (gz(b""), "contains no data"),
     "gzip-bad-data": (flipped(gz(DATA), 300), "is damaged near byte"),
     "gzip-bad-checksum": (flipped(gz(DATA), -5), "is damaged near byte"),
     "gzip-and-more": (gz(DATA) + b"more" * 10, "is damaged near byte"),
     "zstd-cut": (zst(DATA)[:300], CUT.format("zstd")),
     "zstd-cut-before-last-byte": (zst(DATA)[:-1], CUT.format("zstd")),
-    "zstd-nothing": (zst(b""), "holds no data"),
+    "zstd-nothing": (zst(b""), "contains no data"),
     "zstd-bad-checksum": (flipped(zst(DATA), -1), "is damaged near byte"),
-    "zip-cut": (ZIP[:300], "is a zip archive without its end .*: the download was cut"),
+    "zip-cut": (ZIP[:300], "is a zip archive without its end .* Download or copy it again"),
     "zip-cut-stored": (STORED[:300], "is a zip archive without its end"),
     "zip-cut-before-last-byte": (ZIP[:-1], "is a zip archive without its end"),
-    "zip-bad-data": (flipped(STORED, 300), "does not match the checksum in its archive"),
+    "zip-bad-data": (flipped(STORED, 300), "does not match the checksum in its zip archive"),
     "zip-bad-checksum": (flipped(ZIP, DIRECTORY + 16), "does not match the checksum"),
-    "zip-nothing": (zipped({"snapshot.json": b""}), "holds no data"),
-    "zip-no-member": (zipped({}), r"is a zip archive of 0 files \(none\); one is wanted"),
+    "zip-nothing": (zipped({"snapshot.json": b""}), "contains no data"),
+    "zip-no-member": (zipped({}), r"is a zip archive of 0 files \(none\), not of one\. Unpack it"),
     "zip-members": (
         zipped({"one.json": DATA, "two.csv": DATA}),
-        r"is a zip archive of 2 files \(one.json, two.csv\); one is wanted",
+        r"is a zip archive of 2 files \(one.json, two.csv\), not of one\. Unpack it",
     ),
-    "zip-encrypted": (encrypted(ZIP), "is a zip archive that is encrypted or packed in a rare way"),
-    "zip-bzip2": (zipped({"a": DATA}, zipfile.ZIP_BZIP2), ".* encrypted or packed in a rare way"),
+    "zip-encrypted": (
+        encrypted(ZIP),
+        "is a zip archive that is encrypted or uses a rare compression method",
+    ),
+    "zip-bzip2": (
+        zipped({"a": DATA}, zipfile.ZIP_BZIP2),
+        ".* encrypted or uses a rare compression method",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_no_snapshot_says_so(kind: str, tmp_path: Path) -> None:
+def test_unsuitable_file_is_reported(kind: str, tmp_path: Path) -> None:
     data, message = BROKEN[kind]
-    with pytest.raises(InputError, match=f"^The snapshot .*/snapshot {message}"):
+    with pytest.raises(InputError, match=f"^The snapshot .*/file {message}"):
         lines_of(opened(tmp_path, data))
+
+
+def test_errors_call_the_file_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with pytest.raises(InputError, match=r"^The table .*/empty is empty\. Download or copy it"):
+        PackedFile(tmp_path / "empty", "table")
+
+
+def test_longest_line_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LONGEST_LINE", 10)
+    assert lines_of(opened(tmp_path, b"a" * 10)) == [b"a" * 10]
+    message = "has a line longer than 10 bytes, so it is not a file with one record per line"
+    with pytest.raises(InputError, match=message):
+        lines_of(opened(tmp_path, b"a" * 11))
 
 
 def test_missing_file_names_the_key_to_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere cannot be read: No such file.*'snapshot'"):
-        Snapshot(tmp_path / "nowhere")
+        PackedFile(tmp_path / "nowhere", "snapshot")
 
 
-def test_folder_is_no_snapshot(tmp_path: Path) -> None:
+def test_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
-        Snapshot(tmp_path)
+        PackedFile(tmp_path, "snapshot")
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "zip-deflated", "zip-stored", "zip-64"])
-def test_cut_anywhere_is_noticed(kind: str, tmp_path: Path) -> None:
+def test_truncation_anywhere_is_noticed(kind: str, tmp_path: Path) -> None:
     whole = len(PACKED[kind])
     for length in [*range(4, whole, 7), whole - 1]:
-        with pytest.raises(InputError, match="was cut"):
+        with pytest.raises(InputError, match=r"ends in the middle|without its end"):
             lines_of(opened(tmp_path, PACKED[kind][:length]))
 
 
@@ -247,7 +262,7 @@ def test_flipped_bit_gives_an_error_or_changes_nothing(kind: str, tmp_path: Path
             assert lines_of(opened(tmp_path, flipped(data, place))) == LINES
         except InputError:
             refused += 1
-    assert refused > len(places) // 2  # the rest are times and names that do not matter
+    assert refused > len(places) // 2  # the rest changes times and names that do not matter
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A table's named columns become papers, or an error says which column, line or file is wrong."""
+"""The named columns of a table become papers, or an error names the column, line or file that is wrong."""
 
 import csv
 import gzip
@@ -92,7 +92,7 @@ def test_columns_become_papers(write: Callable[..., Path], tmp_path: Path) -> No
     [{"lineterminator": "\n"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\n\n"}],
     ids=["unix line ends", "all quoted", "blank lines"],
 )
-def test_csv_may_be_written_in_many_ways(form: dict[str, Any], tmp_path: Path) -> None:
+def test_csv_dialects_give_the_same_papers(form: dict[str, Any], tmp_path: Path) -> None:
     papers, report = filtered(write_csv(tmp_path / "table", ROWS, **form))
     assert papers.to_dict("list") == PAPERS
     assert report["records"]["read"] == 3
@@ -116,20 +116,20 @@ def test_csv_and_parquet_give_what_was_written(
     rows: list[list[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("tables")
-    whole = [row for row in rows if all(row[i].strip() for i in (0, 1, 3, 4))]
+    complete = [row for row in rows if all(row[i].strip() for i in (0, 1, 3, 4))]
     for write in (write_csv, write_parquet):
         path = write(folder / write.__name__, rows)
         reader = TableReader(path, (), Columns.of(CONFIG))
         papers = list(reader.papers())
         assert [(name, text, label) for name, text, _, _, label in papers] == [
-            (name, f"{title} {abstract}", label) for label, abstract, _, title, name in whole
+            (name, f"{title} {abstract}", label) for label, abstract, _, title, name in complete
         ]
         assert reader.tally.read == len(rows)
-        assert reader.tally.bad.total() == len(rows) - len(whole)
+        assert reader.tally.bad.total() == len(rows) - len(complete)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_row_groups_and_batches_do_not_matter(
+def test_row_groups_and_batches_do_not_change_the_papers(
     rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arxiv_embeddings.corpus.table.ROWS_READ", rows)
@@ -139,7 +139,7 @@ def test_row_groups_and_batches_do_not_matter(
     assert list(papers["topic"]) == [f"t{i} a{i}" for i in range(20)]
 
 
-def test_text_may_be_one_column_and_category_0_another(tmp_path: Path) -> None:
+def test_text_may_be_one_column_and_category_0_its_own(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "table", ROWS[::2])
     papers, _ = filtered(path, text="title", **PARENT)
     assert list(papers["topic"]) == ['A "grammar"', "Pixels"]
@@ -147,9 +147,9 @@ def test_text_may_be_one_column_and_category_0_another(tmp_path: Path) -> None:
     assert list(papers["category 1"]) == ["cs.CL", "cs.CV"]
 
 
-def test_one_label_below_two_is_refused(tmp_path: Path) -> None:
+def test_label_under_two_labels_is_refused(tmp_path: Path) -> None:
     rows = [[label, "a", year, "t", "1"] for label, year in (("x", "A"), ("y", "A"), ("x", "B"))]
-    message = r"in line 4 of .* 'x' stands below 'B', before it below 'A'.* for example, 'B.x'"
+    message = r"'x' of .* under category 0 'A' and, in line 4, under 'B'\. .* for example, 'B.x'"
     with pytest.raises(InputError, match=message):
         filtered(write_csv(tmp_path / "table", rows), limit=1, **PARENT)
 
@@ -209,9 +209,7 @@ def of_types(path: Path, **columns: pa.Array) -> Path:
     ],
     ids=str,
 )
-def test_texts_and_whole_numbers_are_read(
-    column: pa.Array, labels: list[str], tmp_path: Path
-) -> None:
+def test_texts_and_integers_are_read(column: pa.Array, labels: list[str], tmp_path: Path) -> None:
     papers, _ = filtered(of_types(tmp_path / "table", label=column), limit=0.5)
     assert list(papers["category 1"]) == labels
 
@@ -227,13 +225,13 @@ def test_texts_and_whole_numbers_are_read(
     ids=str,
 )
 def test_other_types_are_refused(column: pa.Array, kind: str, tmp_path: Path) -> None:
-    message = f"corpus.columns: the column 'label' of .* holds {kind}.*; text or whole numbers"
+    message = f"corpus.columns: the column 'label' of .* contains {kind}.*, not text or integers"
     with pytest.raises(InputError, match=message):
         filtered(of_types(tmp_path / "table", label=column), limit=1)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_parquet])
-def test_missing_column_is_told_with_those_there_are(
+def test_missing_column_is_reported_with_the_existing_ones(
     write: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "table", ROWS)
@@ -244,13 +242,13 @@ def test_missing_column_is_told_with_those_there_are(
         filtered(path, text="topic")
 
 
-def test_many_columns_are_told_in_part(tmp_path: Path) -> None:
+def test_only_some_of_many_columns_are_listed(tmp_path: Path) -> None:
     header = ",".join(f"c{number}" for number in range(100)).encode()
     with pytest.raises(InputError, match=r"'c0', .*, 'c29' and 70 more\."):
         filtered(raw(tmp_path, header + b"\n"))
 
 
-def test_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has several columns 'no'"):
         filtered(raw(tmp_path, b"label,abstract,no,title,no\n"))
 
@@ -262,7 +260,7 @@ HEAD = b"label,abstract,year,title,no\n"
     ("data", "message"),
     [
         (b"", "is empty"),
-        (HEAD, "holds no readable record"),
+        (HEAD, "contains no readable record"),
         (
             HEAD + b"a,b,c,d,e\n" + b'a,"b,c,d,1\n' * 3,
             "CSV: .*, in the record that begins on line 3",
@@ -271,40 +269,40 @@ HEAD = b"label,abstract,year,title,no\n"
             HEAD + b'a,b,c,d,"e\n',
             "CSV: unexpected end of data, in the record that begins on line 2",
         ),
-        (HEAD + b"a,b\rc,c,d,e\n", "no sound CSV: .* begins on line 2"),
-        (HEAD + b'a,"' + b"b" * 20_000_000, "of more than 16,777,216 bytes"),
+        (HEAD + b"a,b\rc,c,d,e\n", "not valid CSV: .* begins on line 2"),
+        (HEAD + b'a,"' + b"b" * 20_000_000, "longer than 16,777,216 bytes"),
         (HEAD.decode().encode("utf-16"), "no column 'no'. Its columns: '.udcff"),
         (HEAD.replace(b",", b";"), "Its columns: 'label;abstract;year;title;no'"),
         (b"<html>\n<body>\n", "Its columns: '<html>'"),
         (b"PAR1" + b"x" * 100, "is a damaged Parquet file"),
-        (gzip.compress(HEAD * 9)[:-9], "the download was cut"),
+        (gzip.compress(HEAD * 9)[:-9], "^The table .* ends in the middle of its gzip data"),
     ],
     ids="empty header open-quote end quote-at-end long utf-16 semicolons html parquet gzip".split(),
 )
-def test_what_is_no_table_says_so(data: bytes, message: str, tmp_path: Path) -> None:
+def test_unsuitable_file_is_reported(data: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         filtered(raw(tmp_path, data), limit=1)
 
 
-def test_cut_or_changed_parquet_is_told(tmp_path: Path) -> None:
+def test_truncated_or_changed_parquet_is_reported(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "table", ROWS * 100, compression="zstd")
-    whole = path.read_bytes()
-    for length in (5, 100, len(whole) - 1):
+    complete = path.read_bytes()
+    for length in (5, 100, len(complete) - 1):
         with pytest.raises(InputError, match="is a damaged Parquet file"):
-            filtered(raw(tmp_path, whole[:length]))
+            filtered(raw(tmp_path, complete[:length]))
     with pytest.raises(InputError, match="is a damaged Parquet file"):
-        filtered(raw(tmp_path, whole[:10] + bytes(20) + whole[30:]))
+        filtered(raw(tmp_path, complete[:10] + bytes(20) + complete[30:]))
 
 
-def test_text_of_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+def test_parquet_text_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     broken = pa.array([b"a", b"\xe9"]).view(pa.string())
     with pytest.raises(InputError, match=r"is a damaged Parquet file \(.*utf-8"):
         filtered(of_types(tmp_path / "table", title=broken))
 
 
-def test_parquet_for_the_arxiv_format_is_told(tmp_path: Path) -> None:
+def test_parquet_as_arxiv_snapshot_is_reported(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "table", ROWS)
-    with pytest.raises(InputError, match=r"is a Parquet file; 'corpus.format: table' .* reads it"):
+    with pytest.raises(InputError, match=r"is a Parquet file\. Set corpus.format to table"):
         list(ArxivReader(path, ()).papers())
 
 

@@ -1,4 +1,4 @@
-"""The files of a Web of Science set become papers whose sub-fields are unique, or an error says why not."""
+"""The files of a Web of Science set become papers with unique sub-fields, or an error says why not."""
 
 import json
 import re
@@ -53,21 +53,21 @@ def test_papers_have_the_labels_of_their_lines(tmp_path: Path) -> None:
     assert (report["bad_lines"], report["blank_lines"], report["duplicate_ids"]) == ({}, 0, 0)
 
 
-def test_snapshot_of_the_report_is_what_sha256sum_tells(tmp_path: Path) -> None:
+def test_checksum_of_the_report_is_that_of_sha256sum(tmp_path: Path) -> None:
     folder = write(tmp_path / "WOS", TEXTS, FIELDS, SUBFIELDS)
     _, report = filtered(folder)
     command = "sha256sum X.txt YL1.txt YL2.txt | sha256sum"
-    told = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)  # noqa: S602
+    printed = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)  # noqa: S602
     assert report["snapshot"] == {
         "name": "WOS",
         "bytes": sum((folder / name).stat().st_size for name in FILES),
-        "sha256": told.stdout.split()[0],
+        "sha256": printed.stdout.split()[0],
         "format": "folder",
     }
 
 
 def test_windows_line_ends_and_no_last_one_change_nothing(tmp_path: Path) -> None:
-    """So are the labels of the published WOS-46985: 140,953 bytes are 46,985 * 3 - 2."""
+    """The labels of the published WOS-46985 are like this: 140,953 bytes are 46,985 * 3 - 2."""
     labels = ["\r\n".join(lines).encode() for lines in (FIELDS, SUBFIELDS)]
     papers, _ = filtered(write(tmp_path / "WOS", TEXTS, *labels))
     crlf, _ = filtered(write(tmp_path / "CRLF", TEXTS, FIELDS, SUBFIELDS, end="\r\n"))
@@ -82,7 +82,7 @@ labels = st.integers(0, 52).map(str)
 
 @settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(lines, labels, labels), min_size=1, max_size=20))
-def test_papers_are_the_lines_side_by_side(
+def test_lines_with_the_same_number_make_a_paper(
     rows: list[tuple[str, str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
@@ -96,13 +96,15 @@ def test_papers_are_the_lines_side_by_side(
     assert reader.tally.read == len(papers) + reader.tally.bad.total() == len(rows)
 
 
-def test_prefixes_tell_fields_and_sub_fields(tmp_path: Path) -> None:
+def test_prefixes_select_fields_and_sub_fields(tmp_path: Path) -> None:
     folder = write(tmp_path / "WOS", TEXTS, FIELDS, SUBFIELDS)
     papers, report = filtered(folder, prefixes=("0.", "4.12"))
     assert list(papers["id"]) == ["1", "3", "4"]
     assert report["records"]["dropped"] == {"other_category": 1}
     assert report["categories"] == ["0.", "4.12"]
-    message = "None of the 4 records of .* start with cs.. Check corpus.categories; all takes every"
+    message = (
+        r"None of the 4 records of .* start with 'cs\.'\. Check corpus.categories, or set it to all"
+    )
     with pytest.raises(InputError, match=message):
         filtered(folder, prefixes=("cs.",))
 
@@ -127,22 +129,24 @@ def test_missing_texts_and_labels_are_counted_by_reason(tmp_path: Path) -> None:
 def test_files_of_different_lengths_are_refused(short: int, missing: int, tmp_path: Path) -> None:
     files = [TEXTS, FIELDS, SUBFIELDS]
     files[short] = files[short][:-missing]
-    told = ", ".join(f"{name} {len(x)}" for name, x in zip(FILES, files, strict=True))
-    with pytest.raises(InputError, match=rf"differ in their numbers of lines \({told}\)"):
+    lengths = ", ".join(f"{name} {len(x)}" for name, x in zip(FILES, files, strict=True))
+    with pytest.raises(InputError, match=rf"have different numbers of lines \({lengths}\)"):
         filtered(write(tmp_path / "WOS", *files), limit=1)
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "WOS", TEXTS, FIELDS, SUBFIELDS)
     (folder / "YL2.txt").unlink()
-    with pytest.raises(InputError, match=r"WOS has no YL2.txt\. Format wos wants a folder with X"):
+    with pytest.raises(
+        InputError, match=r"WOS has no YL2.txt\. Set 'snapshot' .* to a folder with X"
+    ):
         WosReader(folder, ())
     with pytest.raises(InputError, match=r"X.txt has no X.txt and no YL1.txt and no YL2.txt"):
         WosReader(folder / "X.txt", ())
 
 
-def test_empty_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"WOS/YL1.txt is empty"):
+def test_empty_file_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^The file .*WOS/YL1.txt is empty"):
         filtered(write(tmp_path / "WOS", TEXTS, b"", SUBFIELDS))
 
 

@@ -1,1 +1,1 @@
-"""A model's checkpoint: fetching it, what it declares, its tokenizer and its weights."""
+"""The checkpoint of a model: how it is fetched, what it declares, its tokenizer and its weights."""

@@ -1,4 +1,4 @@
-"""The model of a checkpoint, from safe files alone, and what can be told of it by trial."""
+"""Loading the model of a checkpoint from safe files, and testing whether its attention is causal."""
 
 from pathlib import Path
 
@@ -9,12 +9,13 @@ from ..common.errors import InputError
 
 
 def load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedModel:
-    """Return the model in ``folder``, ready to be used, with its weights in ``dtype`` on the CPU.
+    """Return the model in ``folder`` in evaluation mode, with its weights in ``dtype`` on the CPU.
 
-    Weights that are in that dtype already are mapped from the file, not copied.
+    Weights that are stored in this dtype are memory-mapped, not copied.
 
     Raises:
-        InputError: it cannot be loaded by transformers alone, or its weights are not whole.
+        InputError: transformers cannot load it without code of the checkpoint, it has a decoder besides
+            its encoder, or weights are missing.
     """
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -29,32 +30,36 @@ def load_model(folder: Path, dtype: torch.dtype) -> transformers.PreTrainedModel
     except Exception as error:
         if "trust_remote_code" in str(error):
             raise InputError(
-                f"The model in {folder} needs code of its own, and code in a checkpoint is never run. "
-                "Choose a checkpoint that transformers can load by itself."
+                f"The model in {folder} needs code of its own, but code in a checkpoint is never run. "
+                "Choose a checkpoint that transformers can load without it."
             ) from error
-        raise InputError(f"The model in {folder} cannot be loaded: {error}") from error
+        raise InputError(
+            f"The model in {folder} cannot be loaded ({error}). "
+            "Delete the folder and run snakemake again, or choose another checkpoint."
+        ) from error
     if model.config.is_encoder_decoder:
         raise InputError(
-            f"The model in {folder} has an encoder and a decoder, which is not supported."
+            f"The model in {folder} has an encoder and a decoder, which is not supported. "
+            "Choose a checkpoint with only one of them."
         )
     model.config.use_cache = False
-    # The pooler is a head for BERT's first training task; none of the poolings here uses it.
+    # The pooler is a head for a pre-training task of BERT, which no pooling here uses.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise InputError(
-            f"The weights in {folder} lack {len(missing)} tensors of the model, {missing[0]} among them; "
-            "random numbers would stand in their place. Fetch the checkpoint again."
+            f"The weights in {folder} lack {len(missing)} tensors of the model, for example {missing[0]}. "
+            "Delete the folder and run snakemake again."
         )
     return model.eval()
 
 
 def is_causal(model: transformers.PreTrainedModel) -> bool:
-    """Tell by trial whether tokens never see the ones behind them.
+    """Return whether attention is causal, that is, whether no token attends to later tokens.
 
-    Configurations do not say it reliably (some decoders are run without the causal mask), so two
-    texts that differ in their last token are compared: in a causal model the hidden states before
-    it are the same. The tokens are spread over the vocabulary, as checkpoints have runs of tokens that
-    they were never trained to tell apart.
+    Configurations do not say this reliably, as some decoders run without the causal mask. So the function
+    runs eight texts that differ only in their last token: in a causal model, the hidden states before it
+    are the same. The tokens are spread over the vocabulary, because some checkpoints have ranges of
+    tokens that were never trained and have nearly the same embeddings.
     """
     vocabulary = model.get_input_embeddings().num_embeddings
     spread = torch.linspace(0, vocabulary - 1, 16, device=model.device).long()

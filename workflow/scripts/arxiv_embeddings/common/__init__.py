@@ -1,1 +1,1 @@
-"""What every package uses: errors, files, matrices, progress, versions. It imports no other package."""
+"""Helpers that every package uses: errors, files, matrices, progress, versions. It imports no other package."""

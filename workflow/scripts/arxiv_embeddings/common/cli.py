@@ -1,4 +1,4 @@
-"""What the commands share: their log and the way they fail."""
+"""What all commands share: logging, signals and exit codes."""
 
 import argparse
 import logging
@@ -16,11 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Parse the command line, log to stderr and to ``--log``, do the work, and exit with 0 or 1.
+    """Parse the command line, log to stderr and to ``--log``, and do the work.
 
-    What a user can mend is logged as one line; anything else with its traceback.
+    The exit code is 0 or 1; after SIGTERM it is 143. An ``InputError`` is logged as one line, because the
+    user can fix it; any other exception is logged with its traceback.
     """
-    parser.add_argument("--log", type=Path, help="file that gets the messages too")
+    parser.add_argument("--log", type=Path, help="file to append the messages to")
     arguments = parser.parse_args()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if arguments.log is not None:
@@ -30,7 +31,7 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     logging.captureWarnings(capture=True)
-    signal.signal(signal.SIGTERM, _end_at_once)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     if job := os.environ.get("SLURM_JOB_ID"):
         node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
@@ -41,10 +42,10 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         log.error("%s", error)
         sys.exit(1)
     except Exception:
-        log.exception("This is unexpected. Please report it with this log.")
+        log.exception("Unexpected error. Please report it with this log.")
         sys.exit(1)
 
 
-def _end_at_once(number: int, frame: FrameType | None) -> None:
-    """End as any error does, so that partial files are removed: SLURM preempts, or the time is over."""
+def _exit_on_signal(number: int, frame: FrameType | None) -> None:
+    """Raise SystemExit, so that partial files are removed when SLURM preempts a job or its time is up."""
     sys.exit(128 + number)

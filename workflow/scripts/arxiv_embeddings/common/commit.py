@@ -1,13 +1,13 @@
-"""Which version of the workflow made a result."""
+"""The version of the workflow that produced a result."""
 
 import subprocess
 from pathlib import Path
 
 
-def commit(folder: Path) -> str | None:
-    """Return the git commit of the checkout around ``folder``, with ``+changes`` if files differ from it.
+def git_commit(folder: Path) -> str | None:
+    """Return the full commit id of the git checkout that contains ``folder``; None without a checkout or git.
 
-    None where there is no checkout or no git.
+    ``+changes`` is appended if tracked files differ from the commit.
     """
     try:
         head = _git(folder, "rev-parse", "HEAD")

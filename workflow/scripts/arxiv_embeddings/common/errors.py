@@ -1,8 +1,8 @@
-"""The one exception for what a user can mend."""
+"""The exception for problems that a user can fix."""
 
 
 class InputError(Exception):
-    """Something outside this program is wrong: a file, a setting, a machine.
+    """Something outside this program is wrong: a file, a setting or a machine.
 
-    Its message says what is wrong, where, and what to do; the commands print it without a traceback.
+    The message says what is wrong, where, and what to do. The commands print it without a traceback.
     """

@@ -1,4 +1,4 @@
-"""Writing files so that a final name always means a whole file, and telling their content apart."""
+"""Writing files so that a final name always means a complete file, and hashing their content."""
 
 import contextlib
 import hashlib
@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-ABANDONED_AFTER = 24 * 3600  # seconds without a write before a partial file counts as left behind
+# Seconds without a write after which a partial file counts as abandoned.
+ABANDONED_AFTER = 24 * 3600
 
 
 @contextlib.contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Yield a partial path in the folder of ``path``; rename it to ``path`` when the block succeeds.
+    """Yield a temporary path in the folder of ``path``; rename it to ``path`` when the block succeeds.
 
-    The block makes a file or a folder of it. The content reaches the disk before the name does, so a
-    crash leaves the old file or none, never half of one. When the block fails, what it made is removed.
+    The block creates a file or a folder there. The content is synced to the disk before the rename, so a
+    crash leaves the old file or none, never a part of the new one. If the block fails, what it wrote is
+    removed.
     """
     with scratch_beside(path) as partial:
         yield partial
@@ -31,14 +33,15 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def scratch_beside(path: Path) -> Iterator[Path]:
-    """Yield a path in the folder of ``path`` that nothing else uses; remove what is there at the end."""
+    """Yield a path in the folder of ``path`` that no other process uses; remove what is there afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.partial"):  # by writers that were killed
+    # Writers that were killed leave their partial files behind.
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
-                _remove(left)
-    # Two jobs may write the same file at once (a run restarted while its jobs go on), so the name
-    # is the writer's own.
+            if time.time() - partial.stat().st_mtime > ABANDONED_AFTER:
+                _remove(partial)
+    # Two jobs may write the same file at once, for example after a restart while old jobs still run. So
+    # the name contains the host and the process.
     scratch = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.partial")
     _remove(scratch)
     try:
@@ -55,7 +58,7 @@ def _remove(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until the content of the file ``path`` is on the disk."""
+    """Wait until the content of the file ``path`` has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,7 +67,7 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` as indented JSON under its final name at once."""
+    """Write ``content`` as indented JSON; ``path`` appears only when it is complete."""
     with written_beside(path) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -84,8 +87,8 @@ def json_sha256(content: Any) -> str:
 class TextsHash:
     """SHA-256 over a sequence of strings.
 
-    Every string's UTF-8 bytes follow their length (8 bytes, little endian), so that no two
-    sequences share the hashed bytes.
+    The hashed bytes are, for every string, the length of its UTF-8 bytes (8 bytes, little endian) and
+    then these bytes. So different sequences never have the same hashed bytes.
     """
 
     def __init__(self) -> None:

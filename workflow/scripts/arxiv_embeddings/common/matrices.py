@@ -1,4 +1,4 @@
-"""Float32 matrices as ``.npy`` files: written from front to back, read without a pickle."""
+"""Float32 matrices as ``.npy`` files: written sequentially, read without unpickling."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,9 +12,10 @@ from .errors import InputError
 
 
 class MatrixWriter:
-    """Writes a float32 matrix (rows, d) in C order, block by block, without holding it.
+    """Writes a float32 matrix (rows, dimensions) in C order, block by block, without holding it in memory.
 
-    ``sha256`` covers the numbers' bytes (little endian) and not the header.
+    ``sha256`` covers the numbers' bytes (little endian), not the header. Leaving the context raises
+    ValueError if fewer or more than ``rows`` rows were written.
     """
 
     def __init__(self, path: Path, rows: int, dimensions: int) -> None:
@@ -39,9 +40,11 @@ class MatrixWriter:
             raise ValueError(f"{self._rows_left} of {self.shape[0]} rows were not written")
 
     def append(self, block: np.ndarray) -> None:
-        """Write the next rows: a float32 block (any number of rows, d)."""
+        """Write the next rows: a float32 block (any number of rows, dimensions)."""
         if block.shape[1:] != self.shape[1:]:
-            raise ValueError(f"a block of shape {block.shape} for a matrix of shape {self.shape}")
+            raise ValueError(
+                f"a block of shape {block.shape} does not fit a matrix of shape {self.shape}"
+            )
         data = np.ascontiguousarray(block, dtype="<f4").data
         self._rows_left -= len(block)
         self._sha256.update(data)
@@ -54,28 +57,33 @@ class MatrixWriter:
 
 
 def open_matrix(path: Path) -> np.memmap:
-    """Return the float32 matrix (rows, d) in ``path``, memory-mapped and read-only.
+    """Return the float32 matrix (rows, dimensions) in ``path``, memory-mapped and read-only.
 
     Raises:
-        InputError: the file is missing or cut, or holds something else.
+        InputError: the file is missing, truncated, or not a float32 matrix in C order. The message gives
+            no instruction, because only the caller knows how to recompute the file.
     """
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
+    # A damaged header can make numpy raise any exception.
+    except Exception as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(matrix, np.memmap):
-        raise InputError(f"{path} holds no matrix")
+        raise InputError(f"{path} is an archive of arrays, not a matrix")
     if matrix.dtype != np.dtype("<f4") or matrix.ndim != 2 or not matrix.flags.c_contiguous:
         raise InputError(
-            f"{path} holds {matrix.dtype} numbers of shape {matrix.shape}, not a float32 matrix in C order"
+            f"{path} contains {matrix.dtype} numbers of shape {matrix.shape}, not a float32 matrix in C order"
         )
     return matrix
 
 
 def matrix_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
-    """Yield the float32 matrix in ``path`` in runs of ``rows`` rows (the last may be shorter).
+    """Yield the float32 matrix in ``path`` in blocks (rows, dimensions); the last may have fewer rows.
 
-    It is read rather than mapped, so no more than one run is in memory.
+    The file is read, not memory-mapped, so only one block is in memory at a time.
+
+    Raises:
+        InputError: as ``open_matrix``.
     """
     matrix = open_matrix(path)
     dimensions = matrix.shape[1]
@@ -87,5 +95,5 @@ def matrix_blocks(path: Path, rows: int) -> Iterator[np.ndarray]:
 
 
 def matrix_sha256(matrix: np.ndarray) -> str:
-    """Return the hexadecimal SHA-256 of a float32 matrix's numbers, as ``MatrixWriter.sha256``."""
+    """Return the hexadecimal SHA-256 of a float32 matrix's numbers, equal to ``MatrixWriter.sha256``."""
     return hashlib.sha256(np.ascontiguousarray(matrix, dtype="<f4").data).hexdigest()

@@ -1,4 +1,4 @@
-"""Items that are made before they are asked for."""
+"""Computing items in a thread before they are needed."""
 
 import collections
 import contextlib
@@ -10,21 +10,22 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def ahead(items: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
-    """Yield an iterator over ``items`` that a thread of its own makes, at most ``depth`` in advance.
+def prefetch(items: Iterator[T], depth: int) -> Iterator[Iterator[T]]:
+    """Yield an iterator over ``items`` whose next ``depth`` items a separate thread computes in advance.
 
-    It begins at once. An error in making an item is raised where the item would have come.
+    The thread starts at once. An exception raised by ``items`` is raised in place of the item. When the
+    block ends, the item in progress is finished and no further one is started.
     """
     end: Any = object()
-    pool = ThreadPoolExecutor(1, "ahead")
+    pool = ThreadPoolExecutor(1, "prefetch")
 
-    def given() -> Iterator[T]:
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(pool.submit(next, items, end))
+    def in_order() -> Iterator[T]:
+        while (item := pending.popleft().result()) is not end:
+            pending.append(pool.submit(next, items, end))
             yield item
 
     try:
-        waiting = collections.deque(pool.submit(next, items, end) for _ in range(depth))
-        yield given()
+        pending = collections.deque(pool.submit(next, items, end) for _ in range(depth))
+        yield in_order()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""How far a job is: a bar on a terminal, a line every few seconds in a log."""
+"""The progress of a job: a bar on a terminal, or a line every few seconds in a log."""
 
 import logging
 import sys
@@ -12,10 +12,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts what is done of ``total`` and shows it with rates and the time left.
+    """Counts how much of ``total`` is done and shows it with rates and the time left.
 
-    ``unit`` is what ``total`` counts ("bytes", "papers"). Other quantities can be counted along
-    (``advance(512, tokens=101_000)``) and appear with their rate.
+    ``unit`` names what ``total`` counts ("bytes", "papers"). Further quantities can be counted too
+    (``advance(512, tokens=101_000)``); they are shown with their rates.
     """
 
     def __init__(self, total: int, unit: str) -> None:
@@ -38,7 +38,7 @@ class Progress:
             self._bar.close()
 
     def advance(self, amount: int, **also: int) -> None:
-        """Count ``amount`` more as done, and each of ``also`` under its own name."""
+        """Add ``amount`` to what is done, and each of ``also`` to the quantity of its name."""
         self.done += amount
         for name, count in also.items():
             self.also[name] = self.also.get(name, 0) + count
@@ -52,15 +52,15 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the counting began."""
+        """Seconds since the start, at least 1e-9."""
         return max(time.monotonic() - self._start, 1e-9)
 
     def rate(self, name: str | None = None) -> float:
-        """Return how much was done in a second, of the unit or of a quantity counted along."""
+        """Return the mean rate per second: of the unit, or of the further quantity ``name``."""
         return (self.done if name is None else self.also.get(name, 0)) / self.seconds
 
     def line(self) -> str:
-        """Return the state in words, for example ``1.2 of 5.0 G bytes (24 %), 512 M bytes/s, 7 s left``."""
+        """Return the progress as text, for example ``1.2 of 5.0 G bytes (24 %), 512 M bytes/s, 7 s left``."""
         parts = [
             f"{scaled(self.done)} of {scaled(self.total)} {self.unit} ({self.done / max(self.total, 1):.0%})",
             f"{scaled(self.rate())} {self.unit}/s",
@@ -71,15 +71,16 @@ class Progress:
 
 
 def scaled(number: float) -> str:
-    """Return ``number`` with three digits or more and a decimal prefix: 512, 1.23 k, 806 M."""
+    """Return ``number`` with three significant digits and a decimal prefix: 512, 1.23 k, 806 M."""
     for power, prefix in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= power:
+        # From 999.5 on, three digits would be rounded to the next prefix.
+        if number >= 0.9995 * power:
             return f"{number / power:.3g}{prefix}"
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in words: ``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``."""
+    """Return a time span as text: ``45 s``, ``2 min 5 s``, ``3 h 20 min``, ``2 d 4 h``."""
     left = round(max(seconds, 0))
     for (unit, size), (smaller, part) in (
         (("d", 86400), ("h", 3600)),

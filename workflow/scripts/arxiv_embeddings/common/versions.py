@@ -1,11 +1,11 @@
-"""The versions that manifests record."""
+"""The package versions that manifests record."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of Python and of the installed ones among ``packages``."""
+    """Return the versions of Python and of those ``packages`` that are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:

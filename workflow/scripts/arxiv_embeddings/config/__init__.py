@@ -1,1 +1,4 @@
-"""What the config asks for, checked. Snakemake imports it while planning, so it needs no numpy, torch or pyarrow."""
+"""The config: its check, and what follows from it.
+
+Snakemake imports this package when it reads the rules, so it needs no numpy, torch or pyarrow.
+"""

@@ -1,4 +1,4 @@
-"""What a config asks for, in numbers and names: the part of the rules that needs no Snakemake."""
+"""What follows from the config: shards, settings, files, sizes. The rules use it; it needs no Snakemake."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ WOS_FILES = ("X.txt", "YL1.txt", "YL2.txt")
 
 
 def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
-    """Return the shards of a sample of ``papers``: name to (first row, row behind the last)."""
+    """Return the shards of ``papers`` drawn papers: name to (first row, row after the last)."""
     return {
         f"{number:05d}": (start, min(start + size, papers))
         for number, start in enumerate(range(0, papers, size))
@@ -20,16 +20,16 @@ def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
 
 
 def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
-    """Return the encoder settings of an entry of ``models:``."""
+    """Return the encoder settings of ``model``, an entry of ``models`` in the config."""
     names = ("pooling", "max_length", "normalize", "dtype", "prompt", "dimensions")
     return EncoderSettings(**{name: model[name] for name in names})
 
 
 def read_filter_report(path: Path) -> dict[str, Any]:
-    """Return what ``filter_papers`` reported.
+    """Return the report that ``filter_papers`` wrote.
 
     Raises:
-        FileNotFoundError: the filter has not run yet, which Snakemake takes for "not known yet".
+        FileNotFoundError: the filter has not run yet. Snakemake takes this as "not known yet".
         InputError: the file is damaged.
     """
     try:
@@ -38,48 +38,50 @@ def read_filter_report(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read ({error!r}). Delete it and run again.") from error
+        raise InputError(
+            f"{path} cannot be read ({error!r}). Delete it and run snakemake again."
+        ) from error
     return report
 
 
-def format_of(corpus: dict[str, Any]) -> str:
-    """Return ``corpus.format``. Arxiv need not be written there, and is not added to the manifests."""
+def corpus_format(corpus: dict[str, Any]) -> str:
+    """Return ``corpus.format``, by default arxiv. The default is not added to configs in manifests."""
     return str(corpus.get("format", "arxiv"))
 
 
 def format_options(corpus: dict[str, Any]) -> str:
-    """Return what the filter must know to read the corpus, as options for a shell; none for arXiv's."""
-    if format_of(corpus) == "arxiv":
+    """Return the options of ``filter_papers.py`` for the corpus format, quoted for a shell; none for arXiv."""
+    if corpus_format(corpus) == "arxiv":
         return ""
-    options = ["--format", format_of(corpus)]
+    options = ["--format", corpus_format(corpus)]
     if "columns" in corpus:
         options += ["--columns", json.dumps(corpus["columns"])]
     return "".join(f" {shlex.quote(option)}" for option in options)
 
 
 def category_prefixes(corpus: dict[str, Any]) -> list[str]:
-    """Return the beginnings of the wanted categories; none where all are wanted."""
+    """Return the prefixes of the wanted categories; an empty list if all are wanted."""
     wanted = corpus.get("categories", "all")
     return [] if wanted == "all" else list(wanted)
 
 
-def snapshot_files(path: Path, kind: str) -> list[Path]:
-    """Return the files of a snapshot of this format: those in its folder, or itself."""
-    return [path / name for name in WOS_FILES] if kind == "wos" else [path]
+def snapshot_files(path: Path, corpus_format: str) -> list[Path]:
+    """Return the files of the snapshot ``path``: three in a folder for the format wos, else ``path``."""
+    return [path / name for name in WOS_FILES] if corpus_format == "wos" else [path]
 
 
 def snapshot_bytes(path: Path, corpus: dict[str, Any]) -> int:
-    """Return the size of the snapshot: of all its files together."""
-    return sum(file.stat().st_size for file in snapshot_files(path, format_of(corpus)))
+    """Return the total size of the snapshot's files in bytes."""
+    return sum(file.stat().st_size for file in snapshot_files(path, corpus_format(corpus)))
 
 
-def same_input(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
-    """Tell whether ``report`` is of this snapshot (by its size) and these categories."""
-    mine = snapshot_bytes(snapshot, corpus), category_prefixes(corpus)
-    return mine == (report["snapshot"]["bytes"], report["categories"])
+def report_matches(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
+    """Return whether the filter's ``report`` is about this snapshot (by its size) and these categories."""
+    current = snapshot_bytes(snapshot, corpus), category_prefixes(corpus)
+    return current == (report["snapshot"]["bytes"], report["categories"])
 
 
-def check_size(size: int | None, papers: int) -> None:
+def check_sample_size(size: int | None, papers: int) -> None:
     """Fail if a sample of ``size`` papers (None: all) cannot be drawn from ``papers``."""
     if size is not None and size > papers:
         raise InputError(
@@ -89,17 +91,17 @@ def check_size(size: int | None, papers: int) -> None:
 
 
 def has_gpu(devices: Path = Path("/dev")) -> bool:
-    """Tell whether this machine has an NVIDIA or AMD GPU, by its device files."""
+    """Return whether this machine has an NVIDIA or AMD GPU, judged by the device files in ``devices``."""
     return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
 
 
 def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> str:
-    """Return a few lines that say what will be made from what.
+    """Return a few lines that summarise the inputs, the settings and the results folder of a run.
 
     Args:
         config: the config with all defaults.
-        snapshot: where the snapshot lies.
-        folder: where the results go.
+        snapshot: the path of the snapshot.
+        folder: the folder of the results.
         gpu: whether shards are embedded on GPUs.
     """
     corpus, sample, size = config["corpus"], config["sample"], config["shards"]["size"]
@@ -109,7 +111,7 @@ def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> s
         papers = f"{sample['size']:,} papers"
         shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
     gigabytes = f"{snapshot_bytes(snapshot, corpus) / 1e9:.2f} GB"
-    kind = "" if format_of(corpus) == "arxiv" else f", format {format_of(corpus)}"
+    kind = "" if corpus_format(corpus) == "arxiv" else f", format {corpus_format(corpus)}"
     categories = ", ".join(category_prefixes(corpus)) or "all categories"
     lines = [
         f"Snapshot  {snapshot} ({gigabytes}{kind})",

@@ -1,32 +1,45 @@
-"""Encoder settings: all that changes the vectors, and nothing that changes only the time."""
+"""Encoder settings: everything that changes the vectors, and nothing that changes only the run time."""
 
 import dataclasses
 import json
 from typing import Any, Self
 
-# Raise this by hand with every change of code that changes vectors: all shards are then made anew.
+# Increase this number with every code change that changes vectors: all shards are then recomputed.
 ENGINE_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSettings:
-    """How texts become vectors.
+    """How texts are turned into vectors.
 
-    As a config asks for them, ``pooling``, ``normalize``, ``prompt`` and ``dtype`` may be ``"auto"``;
-    resolved against a checkpoint and a device, they never are.
+    In a config, ``pooling``, ``normalize``, ``prompt`` and ``dtype`` may be ``"auto"``. Resolved settings,
+    those for a given checkpoint and device, never contain ``"auto"``.
+
+    Attributes:
+        pooling: mean, last, cls, or auto.
+        max_length: number of tokens of prompt and text together, special tokens included.
+        normalize: whether vectors are scaled to length 1, or auto.
+        dtype: bfloat16, float16, float32, or auto: the type of the matrix products.
+        prompt: text before every paper's text, or auto: the checkpoint's default prompt, if any.
+        dimensions: number of leading components to keep (Matryoshka); None keeps all.
+        engine: version of the code that computes vectors.
     """
 
-    pooling: str = "auto"  # mean, last, cls, or auto
-    max_length: int = 512  # tokens of prompt and text together, special tokens included
-    normalize: bool | str = "auto"  # whether vectors are scaled to length 1, or auto
-    dtype: str = "auto"  # bfloat16, float16, float32, or auto: of the matrix products
-    prompt: str = "auto"  # put before every text, or auto: the checkpoint's default prompt, if any
-    dimensions: int | None = None  # leading components kept (Matryoshka); None keeps all
+    pooling: str = "auto"
+    max_length: int = 512
+    normalize: bool | str = "auto"
+    dtype: str = "auto"
+    prompt: str = "auto"
+    dimensions: int | None = None
     engine: int = ENGINE_VERSION
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read settings as ``to_json`` writes them. Unknown names raise TypeError."""
+        """Parse settings that ``to_json`` wrote.
+
+        Raises:
+            TypeError: a name is unknown.
+        """
         return cls(**json.loads(text))
 
     def to_json(self) -> str:

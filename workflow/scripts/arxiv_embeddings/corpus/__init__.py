@@ -1,1 +1,1 @@
-"""From a corpus to sampled papers: packed files as lines, formats, filtering, sampling."""
+"""From a corpus to drawn papers: packed files read as lines, corpus formats, filtering and sampling."""

@@ -1,4 +1,4 @@
-"""Reading the arXiv metadata snapshot: JSON lines, one record each."""
+"""Reading the arXiv metadata snapshot: JSON lines, one record per line."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ import msgspec
 from ..common.errors import InputError
 from ..common.progress import Progress
 from .filtering import Paper, Tally
-from .streams import Snapshot
+from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
 CATEGORIES = b'"categories":"'
 
 
 class Record(msgspec.Struct, gc=False):
-    """The fields of a snapshot record that are used; the others are skipped while parsing."""
+    """The fields of a snapshot record that are used. The parser skips the others."""
 
     id: str
     title: str
@@ -25,12 +25,12 @@ class Record(msgspec.Struct, gc=False):
     categories: str
 
 
-class Filter(Tally):
-    """Tells, line by line, which records are papers of the wanted categories.
+class RecordFilter(Tally):
+    """Selects the records of the wanted categories, line by line.
 
     Attributes:
-        lines: lines seen so far.
-        last_error: what was wrong in the last run of lines, or None if they were sound.
+        lines: number of lines so far.
+        last_error: the reason of the last bad record in the latest list of lines; None without one.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
@@ -38,16 +38,17 @@ class Filter(Tally):
         self.lines = 0
         self.last_error: str | None = None
 
-    def papers(self, lines: list[bytes], parse_all: bool = False) -> list[Record]:
-        """Return the wanted records among ``lines``, in order, and count the rest.
+    def select(self, lines: list[bytes], parse_all: bool = False) -> list[Record]:
+        """Return the wanted records among ``lines``, in order, and count the others.
 
-        A line in the snapshot's own form is dropped by its bytes alone: inside a JSON string every
-        quote is escaped, so the bytes ``"categories":"`` can only be the key and the start of its
-        value. Every other line is parsed in full, and so is a line whose own form is in doubt: no
-        record from ``{"id":"`` to ``}``, a key missing in front of or behind the categories, the
-        key there twice, an escape within the prefix, or bytes beyond ASCII, which the snapshot
-        does not hold. (A key that is itself written with escapes is not seen this way, and what is damaged
-        in an unwanted record that still has this form is not looked for.) ``parse_all`` parses every line in full.
+        Most unwanted lines are recognised by their bytes alone, without parsing: inside a JSON string
+        every quote is escaped, so the bytes ``"categories":"`` can only be the key and the start of its
+        value. All other lines are parsed. So are lines that do not have the usual form of the snapshot:
+        they do not go from ``{"id":"`` to ``}``, lack a key before or after the categories, contain this
+        key twice, have an escape within the prefix, or bytes that are not ASCII.
+
+        Two cases are not recognised without parsing: a key that is itself written with escapes, and
+        damage in an unwanted record that still has the usual form. ``parse_all`` parses every line.
         """
         wanted = tuple(prefix.encode() for prefix in self.prefixes)
         reach = max(map(len, wanted))
@@ -74,11 +75,11 @@ class Filter(Tally):
             try:
                 record = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                read = read_slowly(line)
-                if isinstance(read, str):
-                    self._count_unreadable(number, line, read)
+                parsed = parse_untyped(line)
+                if isinstance(parsed, str):
+                    self._count_unreadable(number, line, parsed)
                     continue
-                record = read
+                record = parsed
             if record.categories.startswith(self.prefixes):
                 papers.append(record)
             else:
@@ -95,11 +96,11 @@ class Filter(Tally):
         self.count_bad(number, reason)
 
 
-def read_slowly(line: bytes) -> Record | str:
-    """Return the record on a line that the typed decoder refuses, or why it is none.
+def parse_untyped(line: bytes) -> Record | str:
+    """Return the record on a line that the typed decoder refuses, or the reason why it is not a record.
 
-    The reasons are ``not_json``, ``not_an_object``, ``no_title``, ``title_is_not_text`` and so on. There is
-    a record if a key stands twice: as in ``json.loads`` the last one counts, whatever the first one holds.
+    The reasons are ``not_json``, ``not_an_object``, ``no_title``, ``title_is_not_text`` and so on. A record
+    may contain a key twice: as in ``json.loads``, the last one counts, whatever the value of the first.
     """
     try:
         content = msgspec.json.decode(line)
@@ -115,11 +116,11 @@ def read_slowly(line: bytes) -> Record | str:
     return Record(**{name: content[name] for name in REQUIRED})
 
 
-def paper(record: Record) -> Paper:
+def paper_of(record: Record) -> Paper:
     """Return the paper of a record.
 
-    The topic is title and abstract as they stand, with one space between; category 1 is the first
-    listed category (``cs.CL``) and category 0 the part before its dot (``cs``).
+    The topic is the unchanged title and abstract, joined by a space. Category 1 is the first listed
+    category (``cs.CL``), and category 0 is the part before its dot (``cs``).
     """
     first = record.categories.split(" ", 1)[0]
     topic = f"{record.title} {record.abstract}"
@@ -127,31 +128,31 @@ def paper(record: Record) -> Paper:
 
 
 class ArxivReader:
-    """Reads the wanted papers of a snapshot, plain or packed, and counts the other records."""
+    """Reads the wanted papers of a plain or packed snapshot and counts the other records."""
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
         self.path = path
-        self.tally = self._filter = Filter(prefixes)
-        self._snapshot = Snapshot(path)
+        self.tally = self._filter = RecordFilter(prefixes)
+        self._snapshot = PackedFile(path, "snapshot")
 
     def papers(self) -> Iterator[Paper]:
         """Yield the wanted papers in the snapshot's order.
 
         Raises:
-            InputError: the snapshot is unreadable or cut.
+            InputError: the snapshot is unreadable or truncated.
         """
-        return map(paper, itertools.chain.from_iterable(self._wanted()))
+        return map(paper_of, itertools.chain.from_iterable(self._wanted()))
 
     def source(self) -> dict[str, Any]:
-        """Return name, bytes, sha256 and packing of the snapshot, once it is read."""
+        """Return name, bytes, sha256 and packing of the snapshot. Call it after reading."""
         return self._snapshot.description()
 
     def _wanted(self) -> Iterator[list[Record]]:
         snapshot = self._snapshot
         with Progress(snapshot.size, "bytes") as progress:
             for lines in snapshot.line_blocks():
-                # A last line without its newline may be cut anywhere, also behind a brace.
-                yield self._filter.papers(lines, parse_all=snapshot.cut_line)
+                # A last line without a newline may be truncated anywhere, even after a brace.
+                yield self._filter.select(lines, parse_all=snapshot.cut_line)
                 progress.advance(snapshot.bytes_read - progress.done, records=len(lines))
         if self._filter.last_error == "not_json" and snapshot.cut_line:
             raise InputError(

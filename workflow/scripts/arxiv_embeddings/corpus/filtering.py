@@ -1,4 +1,4 @@
-"""Keeping the papers of the wanted categories out of a corpus, in one pass, whatever its format."""
+"""Selecting the papers of the wanted categories from a corpus of any format, in one pass."""
 
 import collections
 import itertools
@@ -20,29 +20,32 @@ log = logging.getLogger(__name__)
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "topic", "categories", "category 0", "category 1")]
 )
-PARQUET = {
+PARQUET_OPTIONS = {
     "compression": "zstd",
     "compression_level": 1,
     "use_dictionary": SCHEMA.names[2:],
     "write_statistics": SCHEMA.names[2:],
 }
-ROWS_PER_GROUP = 8_192  # about 10 MB of text
-LINES_SHOWN = 5  # line numbers kept for each kind of bad record
+# About 10 MB of text.
+ROWS_PER_GROUP = 8_192
+# Number of line numbers kept for each kind of bad record.
+LINES_SHOWN = 5
 
-Paper = tuple[str, str, str, str, str]  # the columns of SCHEMA
+# The columns of SCHEMA.
+Paper = tuple[str, str, str, str, str]
 
 
 class Tally:
-    """Counts what becomes of the records of a corpus.
+    """Counts the records of a corpus by what happens to them.
 
     Attributes:
-        prefixes: beginnings of the wanted records' ``categories``; the empty one, that of all, if none
+        prefixes: prefixes of the wanted records' ``categories``; an empty one, which all have, if none
             are given.
-        read: records so far.
-        other: records of other categories so far.
-        blank: lines without anything on them so far, which are no records.
+        read: number of records so far.
+        other: number of records of other categories so far.
+        blank: number of blank lines so far, which are not records.
         bad: number of unreadable records so far, by reason.
-        bad_lines: the first line numbers (from 1) for each of those reasons.
+        bad_lines: the first line numbers (from 1) for each of these reasons.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
@@ -57,15 +60,15 @@ class Tally:
         shown = self.bad_lines.setdefault(reason, [])
         if len(shown) < LINES_SHOWN:
             shown.append(number)
-            log.warning("Line %d is no readable record: %s.", number, reason)
+            log.warning("Line %d is not a readable record: %s.", number, reason)
 
-    def complete(self, number: int, cells: Mapping[str, str | None]) -> bool:
-        """Tell whether the record on line ``number`` has all it needs; if not, count why.
+    def is_complete(self, number: int, cells: Mapping[str, str | None]) -> bool:
+        """Return whether the record on line ``number`` is complete; if not, count it with the reason.
 
         Args:
             number: the line, from 1.
-            cells: all that is needed, by name. None and blank are missing (``no_<name>``); a lone
-                surrogate stands for a byte that is no UTF-8 (``not_utf8``).
+            cells: all required values, by name. None and blank values are missing (``no_<name>``); a lone
+                surrogate stands for a byte that is not valid UTF-8 (``not_utf8``).
         """
         for name, text in cells.items():
             if text is None or not text.strip():
@@ -77,14 +80,14 @@ class Tally:
         return True
 
     def wants(self, categories: str) -> bool:
-        """Tell whether a record with these ``categories`` is wanted; if not, count it."""
+        """Return whether a record with these ``categories`` is wanted; if not, count it."""
         wanted = categories.startswith(self.prefixes)
         self.other += not wanted
         return wanted
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether ``text`` can be written as UTF-8: whether it has no lone surrogates."""
+    """Return whether ``text`` can be written as UTF-8, that is, has no lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -93,70 +96,47 @@ def is_unicode(text: str) -> bool:
 
 
 class Reader(Protocol):
-    """What reads a corpus of one format, once and front to back."""
+    """A reader of one corpus format, which reads the corpus once from start to end."""
 
     path: Path
 
     @property
     def tally(self) -> Tally:
-        """What becomes of the records."""
+        """The counts of the records read so far."""
 
     def papers(self) -> Iterator[Paper]:
-        """Yield the wanted papers in the corpus' order while ``tally`` counts all records.
+        """Yield the wanted papers in the order of the corpus, while ``tally`` counts all records.
 
         Raises:
-            InputError: the corpus is damaged, or not of this format.
+            InputError: the corpus is damaged, or not in this format.
         """
 
     def source(self) -> dict[str, Any]:
-        """Return what was read, once it is: name, bytes, sha256 and packing (``format``)."""
+        """Return name, bytes, sha256 and packing (``format``) of the corpus. Call it after reading."""
 
 
 def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> dict[str, Any]:
     """Write the papers that ``reader`` yields; return the report.
 
-    The papers stand in the corpus' order. Memory does not grow with the corpus, but for 8 bytes
-    a paper with which duplicate ids are found.
+    The papers keep the order of the corpus. Memory does not grow with the corpus, except for 8 bytes
+    per paper that are used to find duplicate ids.
 
     Args:
-        reader: of the corpus, for its wanted categories.
+        reader: the reader of the corpus, for its wanted categories.
         max_bad_records: the share of unreadable records (0 to 1) above which filtering fails.
         papers_path: the Parquet file to write.
 
     Raises:
-        InputError: the corpus is unreadable, cut or too bad, or no record is wanted.
+        InputError: the corpus is unreadable or truncated, too many records are bad, or none is wanted.
     """
     log.info("Filtering %s.", reader.path)
-    tally = reader.tally
-    per_category: collections.Counter[str] = collections.Counter()
-    id_hashes = array("q")
-
-    def write(group: list[Paper]) -> None:
-        columns = list(zip(*group, strict=True))
-        per_category.update(columns[-1])
-        id_hashes.extend(map(hash, columns[0]))
-        writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
-
-    with (
-        pq.ParquetWriter(papers_path, SCHEMA, **PARQUET) as writer,
-        ThreadPoolExecutor(
-            1
-        ) as pool,  # packing lets go of the GIL, so the next group is read meanwhile
-    ):
-        papers = reader.papers()
-        written = None
-        while group := list(itertools.islice(papers, ROWS_PER_GROUP)):
-            if written is not None:
-                written.result()
-            written = pool.submit(write, group)
-        if written is not None:
-            written.result()
-    kept = len(id_hashes)
+    id_hashes, per_category = _write_papers(reader.papers(), papers_path)
+    tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
     duplicates = _duplicate_ids(papers_path, id_hashes)
     if duplicates:
         log.warning(
-            "%d papers repeat the id of an earlier one and are kept, as pandas would: %s.",
+            "%d papers repeat the id of an earlier paper and are kept, as in pandas: %s.",
             sum(duplicates.values()),
             ", ".join(list(duplicates)[:LINES_SHOWN]),
         )
@@ -176,11 +156,40 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     }
 
 
+def _write_papers(
+    papers: Iterator[Paper], papers_path: Path
+) -> tuple["array[int]", collections.Counter[str]]:
+    """Write the papers in row groups; return the 64-bit hashes of their ids, and the counts per category 1."""
+    id_hashes = array("q")
+    per_category: collections.Counter[str] = collections.Counter()
+
+    def write(group: list[Paper]) -> None:
+        columns = list(zip(*group, strict=True))
+        per_category.update(columns[-1])
+        id_hashes.extend(map(hash, columns[0]))
+        writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+
+    # Compression releases the GIL, so one thread writes a group while the next one is read.
+    with (
+        pq.ParquetWriter(papers_path, SCHEMA, **PARQUET_OPTIONS) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        written = None
+        while group := list(itertools.islice(papers, ROWS_PER_GROUP)):
+            if written is not None:
+                written.result()
+            written = pool.submit(write, group)
+        if written is not None:
+            written.result()
+    return id_hashes, per_category
+
+
 def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
-    """Fail where the corpus as a whole is not what it should be."""
+    """Fail if too many records are bad, or if no paper was kept."""
     tally = reader.tally
     bad = tally.bad.total()
-    if tally.read and not bad / tally.read <= max_bad_records:  # said so that NaN allows nothing
+    # With "not <=" instead of ">", a limit of NaN allows no bad record.
+    if tally.read and not bad / tally.read <= max_bad_records:
         reasons = "; ".join(
             f"{count:,} {reason} (lines {', '.join(map(str, tally.bad_lines[reason]))}{', …' * (count > LINES_SHOWN)})"
             for reason, count in sorted(tally.bad.items())
@@ -188,21 +197,21 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
         raise InputError(
             f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
-            "Download the snapshot again or mend it, or raise corpus.max_bad_records if they may be left out."
+            "Download or repair the snapshot, or raise corpus.max_bad_records to skip these records."
         )
     if kept == 0:
         raise InputError(
             f"None of the {tally.read:,} records of {reader.path} has categories that start with "
-            f"{' or '.join(tally.prefixes)}. Check corpus.categories; all takes every record."
+            f"{' or '.join(map(repr, tally.prefixes))}. Check corpus.categories, or set it to all."
             if tally.other
-            else f"{reader.path} holds no readable record."
+            else f"{reader.path} contains no readable record. Set 'snapshot' in the config to the corpus."
         )
 
 
 def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> dict[str, int]:
-    """Return the ids that occur more than once, each with the number of its repeats.
+    """Return the ids that occur more than once, each with the number of its repetitions.
 
-    Only ids whose 64-bit hash occurs twice are looked at, so memory stays small.
+    Only ids whose 64-bit hash occurs more than once are compared, which needs little memory.
     """
     hashes, counts = np.unique(np.frombuffer(id_hashes, dtype=np.int64), return_counts=True)
     suspects = set(hashes[counts > 1].tolist())

@@ -1,4 +1,4 @@
-"""Reading consecutive papers out of the drawn papers."""
+"""Reading consecutive papers from the drawn papers."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +10,18 @@ from ..common.errors import InputError
 
 
 def read_papers(
-    path: Path, start: int, stop: int, size: int, columns: Sequence[str] = ("id", "topic")
+    path: Path, *, start: int, stop: int, size: int, columns: Sequence[str] = ("id", "topic")
 ) -> Iterator[pa.Table]:
-    """Yield the papers ``start`` to ``stop - 1`` in runs of ``size`` (the last may be shorter).
+    """Yield rows ``start`` to ``stop - 1`` in tables of ``size`` rows (the last may have fewer).
 
-    Only the row groups that hold them are read, one at a time.
+    Only the row groups that contain these rows are read, one at a time.
+
+    Args:
+        path: the drawn papers (Parquet).
+        start: the first row, from 0.
+        stop: the row after the last.
+        size: rows per table.
+        columns: the columns to read.
 
     Raises:
         InputError: the file has fewer than ``stop`` papers.
@@ -22,23 +29,22 @@ def read_papers(
     with pq.ParquetFile(path) as file:
         rows = file.metadata.num_rows
         if stop > rows:
-            raise InputError(f"{path} has {rows:,} papers, but the papers to {stop:,} are wanted.")
+            raise InputError(
+                f"{path} has only {rows:,} papers, but papers up to row {stop:,} were requested. "
+                "Delete it and run snakemake again."
+            )
         group_stop = 0
         waiting = pa.table({name: pa.array([], pa.string()) for name in columns})
         for group in range(file.num_row_groups):
-            group_start, group_stop = (
-                group_stop,
-                group_stop + file.metadata.row_group(group).num_rows,
-            )
+            group_start = group_stop
+            group_stop += file.metadata.row_group(group).num_rows
             if group_stop <= start:
                 continue
             if group_start >= stop:
                 break
             table = file.read_row_group(group, columns=list(columns))
-            table = table.slice(max(start - group_start, 0)).slice(
-                0, stop - max(start, group_start)
-            )
-            waiting = pa.concat_tables([waiting, table])
+            first, last = max(start, group_start), min(stop, group_stop)
+            waiting = pa.concat_tables([waiting, table.slice(first - group_start, last - first)])
             while len(waiting) >= size:
                 yield waiting.slice(0, size)
                 waiting = waiting.slice(size)

@@ -1,4 +1,4 @@
-"""Putting the papers in a seeded drawing order, of which every sample is a beginning."""
+"""Putting the papers into the drawing order of a seed. A sample of n papers is the first n of them."""
 
 import logging
 from pathlib import Path
@@ -8,62 +8,66 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.progress import Progress
-from ..config.derived import check_size
+from ..config.derived import check_sample_size
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_GROUP = 1_000  # a shard reads whole row groups, so they are small
-ROWS_PER_BUCKET = 50 * ROWS_PER_GROUP  # about 75 MB of text, held in memory one at a time
+# Small, because a shard reads whole row groups.
+ROWS_PER_GROUP = 1_000
+# About 75 MB of text. One bucket at a time is in memory.
+ROWS_PER_BUCKET = 50 * ROWS_PER_GROUP
 ROWS_READ = 16_384
 
 
 def drawing_order(papers: int, seed: int) -> np.ndarray:
-    """Return the positions 0 to ``papers - 1`` (int64) in the order the seed draws them.
+    """Return the positions 0 to ``papers - 1``, int64 (papers,), in the drawing order of ``seed``.
 
-    Its first n entries are the positions of ``DataFrame.sample(n, random_state=seed)``: pandas draws
-    with ``RandomState.choice(papers, size=n, replace=False)``, which numpy documents as a permutation
-    of all positions cut after n.
+    The first n entries are the positions that ``DataFrame.sample(n, random_state=seed)`` draws: pandas
+    calls ``RandomState.choice(papers, size=n, replace=False)``, which numpy documents as a permutation
+    of all positions, cut after n.
     """
     return np.random.RandomState(seed).permutation(papers)
 
 
 def sample_papers(
-    papers_path: Path, seed: int, size: int | None, drawn_path: Path, scratch: Path
+    papers_path: Path, drawn_path: Path, *, seed: int, size: int | None, scratch: Path
 ) -> None:
     """Write all papers in drawing order; the first n rows are the sample of size n.
 
-    A random order cannot be read from a Parquet file, and three million papers should not be held in
-    memory. So the papers are first dealt into buckets by their place in the drawing order, as Arrow
-    files beside the output; then every bucket is memory-mapped, sorted and written. Both passes read and
-    write from front to back, which shared file systems are good at. The same papers and seed give the
-    same bytes.
+    Parquet files cannot be read in random order, and three million papers should not be held in memory.
+    So the papers are first distributed to buckets by their place in the drawing order, as Arrow files.
+    Then each bucket is memory-mapped, sorted and written. Both passes read and write sequentially, which
+    is fast on shared file systems. The same papers and seed give the same bytes.
 
     Args:
-        papers_path: the kept papers (Parquet) in any number of row groups.
-        seed: of the drawing order, 0 to 2**32 - 1.
-        size: how many papers the sample shall have; None for all of them.
+        papers_path: the filtered papers (Parquet) in any number of row groups.
         drawn_path: the Parquet file to write.
-        scratch: a folder to make, for the buckets; the caller removes it.
+        seed: of the drawing order, 0 to 2**32 - 1.
+        size: number of papers the sample must have; None for all of them.
+        scratch: a folder to create for the buckets; the caller removes it.
 
     Raises:
         InputError: there are fewer than ``size`` papers.
     """
     with pq.ParquetFile(papers_path) as papers:
         count = papers.metadata.num_rows
-        check_size(size, count)
+        check_sample_size(size, count)
         log.info("Drawing %s papers with seed %d.", f"{count:,}", seed)
         place = np.empty(count, dtype=np.int64)
         place[drawing_order(count, seed)] = np.arange(count)
-        with Progress(2 * count, "papers dealt and sorted") as progress:
-            buckets = _deal(papers, place, scratch, progress)
+        with Progress(2 * count, "papers distributed and sorted") as progress:
+            buckets = _distribute(papers, place, scratch, progress)
             _sort(buckets, papers.schema_arrow, drawn_path, progress)
     log.info("Wrote %s papers in drawing order.", f"{count:,}")
 
 
-def _deal(
+def _distribute(
     papers: pq.ParquetFile, place: np.ndarray, folder: Path, progress: Progress
 ) -> list[Path]:
-    """Write every paper, with its place, to the bucket of its place; return the buckets in order."""
+    """Write every paper with its place to the bucket of this place; return the buckets in order.
+
+    ``place`` gives the place of every paper in the drawing order, int64 (papers,).
+    """
     folder.mkdir()
     schema = papers.schema_arrow.append(pa.field("place", pa.int64()))
     edges = np.arange(0, len(place), ROWS_PER_BUCKET)
@@ -74,11 +78,11 @@ def _deal(
         places = place[row : row + len(batch)]
         row += len(batch)
         order = np.argsort(places)
-        dealt = batch.take(pa.array(order)).append_column("place", pa.array(places[order]))
+        ordered = batch.take(pa.array(order)).append_column("place", pa.array(places[order]))
         bounds = np.append(np.searchsorted(places[order], edges), len(batch)).tolist()
         for writer, start, stop in zip(writers, bounds[:-1], bounds[1:], strict=True):
             if stop > start:
-                writer.write_batch(dealt.slice(start, stop - start))
+                writer.write_batch(ordered.slice(start, stop - start))
         progress.advance(len(batch))
     for writer in writers:
         writer.close()
@@ -86,13 +90,12 @@ def _deal(
 
 
 def _sort(buckets: list[Path], schema: pa.Schema, drawn_path: Path, progress: Progress) -> None:
-    """Write the papers of all buckets, each sorted by place, behind one another."""
+    """Write the papers of all buckets in order, each bucket sorted by place."""
     options = {"compression": "zstd", "use_dictionary": schema.names[2:], "write_statistics": False}
     with pq.ParquetWriter(drawn_path, schema, **options) as writer:
         for bucket in buckets:
             with pa.memory_map(str(bucket)) as source, pa.ipc.open_stream(source) as stream:
-                dealt = stream.read_all()
-                ordered = dealt.sort_by("place").drop_columns("place")
+                ordered = stream.read_all().sort_by("place").drop_columns("place")
                 writer.write_table(ordered, row_group_size=ROWS_PER_GROUP)
             bucket.unlink()
             progress.advance(len(ordered))

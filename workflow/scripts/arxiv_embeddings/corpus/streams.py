@@ -1,4 +1,4 @@
-"""Reading the snapshot as a stream of lines, whatever it is packed in."""
+"""Reading a plain or packed file as a stream of lines."""
 
 import hashlib
 import zipfile
@@ -14,12 +14,15 @@ from isal import isal_zlib
 from ..common.errors import InputError
 from ..common.progress import Progress
 
-READ = 1 << 20  # bytes read at a time: enough that hashing them in a thread pays
-BLOCK = 1 << 17  # bytes handed on at a time: few enough to stay in the processor's cache
-LONGEST_LINE = 1 << 24  # bytes; a record of the snapshot has some thousand
+# Bytes read at a time: large enough that hashing in a thread is faster than without one.
+READ = 1 << 20
+# Bytes unpacked at a time: small enough to stay in the processor's cache.
+BLOCK = 1 << 17
+# Bytes; a record of arXiv's snapshot has a few thousand.
+LONGEST_LINE = 1 << 24
 UTF8_BOM = b"\xef\xbb\xbf"
-DAMAGED = (isal_zlib.error, zlib.error, zstandard.ZstdError)
-# A zstd file may begin with a frame to be skipped, as pzstd writes it (RFC 8878, 3.1.2).
+UNPACKING_ERRORS = (isal_zlib.error, zlib.error, zstandard.ZstdError)
+# A zstd file may begin with a skippable frame, as pzstd writes it (RFC 8878, section 3.1.2).
 ZSTD_SKIPPABLE = {bytes([0x50 + i]) + b"\x2a\x4d\x18": "zstd" for i in range(16)}
 FORMATS = ZSTD_SKIPPABLE | {
     b"\x1f\x8b": "gzip",
@@ -28,57 +31,71 @@ FORMATS = ZSTD_SKIPPABLE | {
     b"PK\x05\x06": "zip",
     b"PAR1": "parquet",
 }
+AGAIN = "Download or copy it again."
+UNPACK = "Unpack it and set 'snapshot' in the config to the unpacked file."
 
 
 class Decompressor(Protocol):
-    """What the decompressing objects of zlib, isal and zstandard have in common."""
+    """What the decompression objects of isal and zstandard have in common."""
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has come to its end."""
+        """Whether the end of the packed stream was reached."""
 
     @property
     def unused_data(self) -> bytes:
-        """What was given behind the end."""
+        """The bytes given after the end of the stream."""
 
     def decompress(self, data: bytes, /) -> bytes:
-        """Return what ``data``, the next bytes of the stream, unpacks to."""
+        """Return the unpacked bytes of ``data``, the next bytes of the packed stream."""
 
 
-class Snapshot:
-    """A metadata file that is read once, front to back.
+class PackedFile:
+    """A file, plain or packed with gzip, zstd or zip, that is read once from start to end.
 
-    While it is read, ``bytes_read`` counts the file's own bytes and ``sha256`` covers them, so both
-    describe the file as it lies on the disk. The packing is told by the first bytes, not by the name.
+    The packing is detected from the first bytes, not from the name.
+
+    Attributes:
+        path: where it is.
+        size: bytes of the file on the disk.
+        format: its packing: plain, gzip, zstd, zip or parquet (which is not read as lines).
+        bytes_read: bytes of the file on the disk that were read so far.
+        cut_line: whether the last line read has no newline at its end.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str) -> None:
+        """Detect the packing of ``path``; errors call the file a ``kind``, for example "snapshot".
+
+        Raises:
+            InputError: the file cannot be read or is empty.
+        """
         self.path = path
         self.bytes_read = 0
-        self.cut_line = False  # whether the last line had no newline behind it
+        self.cut_line = False
+        self._kind = kind
         self._sha256 = hashlib.sha256()
         try:
             self.size = path.stat().st_size
             with path.open("rb") as file:
                 head = file.read(4)
         except OSError as error:
-            raise InputError(
-                f"The snapshot {path} cannot be read: {error.strerror}. "
-                "Set 'snapshot' in the config to the downloaded metadata file."
+            raise self._error(
+                f"cannot be read: {error.strerror}",
+                "Set 'snapshot' in the config to the path of the corpus.",
             ) from error
         if self.size == 0:
-            raise self._error("is empty: the download did not start. Download it again")
+            raise self._error("is empty")
         self.format = next(
             (name for magic, name in FORMATS.items() if head.startswith(magic)), "plain"
         )
 
     @property
     def sha256(self) -> str:
-        """The hexadecimal SHA-256 of the bytes read so far: the file's, once it is read."""
+        """The hexadecimal SHA-256 of the bytes read so far; of the whole file after reading."""
         return self._sha256.hexdigest()
 
     def description(self) -> dict[str, Any]:
-        """Return what was read, for a report: name, bytes, sha256 and packing."""
+        """Return name, bytes read, sha256 and packing (``format``) for a report."""
         return {
             "name": self.path.name,
             "bytes": self.bytes_read,
@@ -87,61 +104,65 @@ class Snapshot:
         }
 
     def text_lines(self, progress: Progress) -> Iterator[str]:
-        """Yield the lines of a text file without their newlines; ``progress`` counts bytes.
+        """Yield the lines as text, without their newlines; ``progress`` counts the bytes read.
 
-        A byte that is no UTF-8 becomes a lone surrogate, so that whoever reads can tell the line.
+        A byte that is not valid UTF-8 becomes a lone surrogate, so that the caller can count the line as bad.
 
         Raises:
-            InputError: the file is cut, damaged, or an archive of several files.
+            InputError: the file is truncated, damaged, or an archive of several files.
         """
         counted = 0
-        for lines in self.line_blocks(json=False):
+        for lines in self.line_blocks(json_lines=False):
             for line in lines:
                 yield line.decode(errors="surrogateescape")
             progress.advance(self.bytes_read - counted)
             counted = self.bytes_read
 
-    def line_blocks(self, json: bool = True) -> Iterator[list[bytes]]:
-        """Yield the lines in runs, each line without its newline; a missing last newline is no matter.
+    def line_blocks(self, json_lines: bool = True) -> Iterator[list[bytes]]:
+        """Yield the lines in lists, without their newlines. The last line may have none.
 
         Args:
-            json: whether JSON lines are wanted: what starts like something else is then refused.
+            json_lines: whether the lines are JSON records; then a file that starts otherwise is refused.
 
         Raises:
-            InputError: the file is cut, damaged, no JSON lines, or an archive of several files.
+            InputError: the file is truncated, damaged, not JSON lines, or an archive of several files.
         """
         rest = b""
         first = True
         for block in self._unpacked():
             if first and block:
                 block = block.removeprefix(UTF8_BOM)
-                if json:
+                if json_lines:
                     self._check_start(block)
                 first = False
             lines = (rest + block).split(b"\n")
             rest = lines.pop()
             if len(rest) > LONGEST_LINE:
                 raise self._error(
-                    f"has a line of more than {LONGEST_LINE:,} bytes, so it is no file of records, one a line"
+                    f"has a line longer than {LONGEST_LINE:,} bytes, so it is not a file with one record "
+                    "per line",
+                    "Set 'snapshot' in the config to such a file.",
                 )
             if lines:
                 yield lines
         if first:
-            raise self._error("holds no data. Download it again")
+            raise self._error("contains no data")
         if rest:
             self.cut_line = True
             yield [rest]
 
     def _check_start(self, block: bytes) -> None:
-        """Fail if the first block is not that of JSON lines, and say what the file is instead."""
+        """Raise an error that says what the file is, if the first block does not start like JSON lines."""
         start = block.lstrip()[:1]
         if start == b"<":
             raise self._error(
-                "is an HTML or XML page, perhaps a login page that was saved in the snapshot's place. "
-                "Sign in and download the file again"
+                "is an HTML or XML page, perhaps a login page",
+                "Sign in and download the file again.",
             )
         if start == b"[":
-            raise self._error("is one JSON array; JSON lines are wanted, one record a line")
+            raise self._error(
+                "is one JSON array", "Convert it to JSON lines, with one record per line."
+            )
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.format == "gzip":
@@ -155,11 +176,11 @@ class Snapshot:
         if self.format == "zip":
             return self._zip_member()
         if self.format == "parquet":
-            raise self._error("is a Parquet file; 'corpus.format: table' in the config reads it")
+            raise self._error("is a Parquet file", "Set corpus.format to table in the config.")
         return self._file_blocks()
 
     def _file_blocks(self) -> Iterator[bytes]:
-        """Yield the file's bytes, counted and hashed (in a thread: hashing lets go of the GIL)."""
+        """Yield the bytes of the file; count them, and hash them in a thread, as hashing releases the GIL."""
         with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
             hashed = None
             while data := file.read(READ):
@@ -174,21 +195,25 @@ class Snapshot:
     def _decompressed(
         self, blocks: Iterator[bytes], new: Callable[[], Decompressor], members: int | None = None
     ) -> Iterator[bytes]:
-        """Yield the unpacked bytes of ``members`` streams one behind the other (None: to the end)."""
+        """Yield the unpacked bytes of ``members`` consecutive packed streams; None means all of them."""
         stream = new()
-        used = False  # whether the current stream has been given a byte
+        # Whether the current stream has received a byte.
+        used = False
         finished = 0
         for block in blocks:
             if members is None and finished and not used:
-                block = block.lstrip(b"\0")  # padding, as tapes have it
+                # Zero bytes may follow as padding, for example on tapes.
+                block = block.lstrip(b"\0")
             while block:
+                # In a zip file, bytes after the member belong to the archive.
                 if finished == members:
-                    break  # what lies behind the member of a zip file is its directory
+                    break
                 try:
                     data = stream.decompress(block)
-                except DAMAGED as error:  # type: ignore[misc]  # isal's stubs call the class an instance
+                # The stubs of isal declare its error class as an instance.
+                except UNPACKING_ERRORS as error:  # type: ignore[misc]
                     raise self._error(
-                        f"is damaged near byte {self.bytes_read:,} ({error}). Download it again"
+                        f"is damaged near byte {self.bytes_read:,} ({error})"
                     ) from error
                 used = True
                 if data:
@@ -199,27 +224,22 @@ class Snapshot:
                 stream, used = new(), False
                 finished += 1
         if used or finished < (members or 1):
-            raise self._error(
-                f"ends in the middle of its {self.format} data: the download was cut. Download it again"
-            )
+            raise self._error(f"ends in the middle of its {self.format} data")
 
     def _zip_member(self) -> Iterator[bytes]:
-        """Yield the bytes of the only file in a zip archive, checked against its CRC."""
+        """Yield the unpacked bytes of the only file in a zip archive; check its CRC at the end."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 members = [member for member in archive.infolist() if not member.is_dir()]
         except zipfile.BadZipFile as error:
-            raise self._error(
-                f"is a zip archive without its end ({error}): the download was cut. Download it again"
-            ) from error
-        # zipfile raises whatever a damaged directory makes it stumble over.
+            raise self._error(f"is a zip archive without its end ({error})") from error
+        # A damaged directory can make zipfile raise any exception.
         except Exception as error:
-            raise self._error(f"is a damaged zip archive ({error}). Download it again") from error
+            raise self._error(f"is a damaged zip archive ({error})") from error
         if len(members) != 1:
             names = ", ".join(member.filename for member in members[:5]) or "none"
             raise self._error(
-                f"is a zip archive of {len(members)} files ({names}); one is wanted. "
-                "Unpack it and set 'snapshot' to the metadata file"
+                f"is a zip archive of {len(members)} files ({names}), not of one", UNPACK
             )
         member = members[0]
         if member.flag_bits & 1 or member.compress_type not in (
@@ -227,7 +247,7 @@ class Snapshot:
             zipfile.ZIP_DEFLATED,
         ):
             raise self._error(
-                "is a zip archive that is encrypted or packed in a rare way. Unpack it first"
+                "is a zip archive that is encrypted or uses a rare compression method", UNPACK
             )
         packed = self._packed_member(member)
         if member.compress_type == zipfile.ZIP_DEFLATED:
@@ -241,17 +261,16 @@ class Snapshot:
             crc = isal_zlib.crc32(block, crc)
             yield block
         if crc != member.CRC:
-            raise self._error("does not match the checksum in its archive. Download it again")
+            raise self._error("does not match the checksum in its zip archive")
 
     def _packed_member(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
-        """Yield the packed bytes of ``member`` while the whole archive is read, counted and hashed."""
+        """Yield the packed bytes of ``member``; read, count and hash the whole archive on the way."""
         if member.header_offset < 0:
-            raise self._error(
-                "is a damaged zip archive (a file before its start). Download it again"
-            )
+            raise self._error("is a damaged zip archive (a member starts before the archive)")
         with self.path.open("rb") as file:
             file.seek(member.header_offset + 26)
-            lengths = file.read(4)  # of the local header's name and extra field (APPNOTE 4.3.7)
+            # Two lengths of the local header: of the name and of the extra field (APPNOTE, 4.3.7).
+            lengths = file.read(4)
         begin = member.header_offset + 30
         begin += int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
         end = begin + member.compress_size
@@ -261,5 +280,5 @@ class Snapshot:
             if piece:
                 yield piece
 
-    def _error(self, what: str) -> InputError:
-        return InputError(f"The snapshot {self.path} {what}.")
+    def _error(self, problem: str, instruction: str = AGAIN) -> InputError:
+        return InputError(f"The {self._kind} {self.path} {problem}. {instruction}")

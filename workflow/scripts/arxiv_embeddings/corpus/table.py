@@ -1,4 +1,4 @@
-"""Reading papers out of a table: CSV or Parquet with named columns."""
+"""Reading papers from a table: CSV or Parquet with named columns."""
 
 import csv
 import dataclasses
@@ -13,23 +13,26 @@ from ..common.errors import InputError
 from ..common.files import file_sha256
 from ..common.progress import Progress
 from .filtering import Paper, Tally
-from .streams import LONGEST_LINE, Snapshot
+from .streams import LONGEST_LINE, PackedFile
 
-Cells = dict[str, Any]  # of a record, by column: text, or None
+# The values of a record, by column: text, or None.
+Cells = dict[str, Any]
 ROWS_READ = 1_024
-BYTES_READ = 1 << 20  # of a Parquet column at a time: its row groups may be larger than the memory
-NAMES_SHOWN = 30  # of columns, in an error
+# Bytes of a Parquet column read at a time, as row groups may be larger than the memory.
+BYTES_READ = 1 << 20
+# Number of column names in an error.
+NAMES_SHOWN = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what.
+    """The names of a table's columns, by their contents.
 
     Attributes:
-        id: the papers' ids.
-        texts: the text that is embedded; several are joined by a space.
-        category_1: the finer label.
-        category_0: the coarser label; without it, that is the part of the finer one before its dot.
+        id: column of the papers' ids.
+        texts: columns of the text to embed; several are joined by a space.
+        category_1: column of the finer label.
+        category_0: column of the coarser label; None if that is the part of the finer one before its dot.
     """
 
     id: str
@@ -39,14 +42,14 @@ class Columns:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "Columns":
-        """Read the columns as ``corpus.columns`` of the config names them."""
+        """Return the columns that ``corpus.columns`` of the config names."""
         text = config["text"]
         texts = (text,) if isinstance(text, str) else tuple(text)
         return cls(config["id"], texts, config["category 1"], config.get("category 0"))
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once."""
+        """All names, each once."""
         names = [self.id, *self.texts, self.category_0, self.category_1]
         return [name for name in dict.fromkeys(names) if name is not None]
 
@@ -54,25 +57,25 @@ class Columns:
 class TableReader:
     """Reads the wanted papers of a table and counts the other records.
 
-    A CSV is UTF-8, plain or packed, with a header, commas, and quotes around cells that hold a comma, a
-    line break or a quote (written twice), as RFC 4180 has it; what is Parquet is told by its first bytes.
-    Texts are taken as they stand. A record's number is the line on which it begins, or its row in a
-    Parquet file, from 1. The prefixes are beginnings of category 1.
+    A CSV file is UTF-8, plain or packed, with a header, commas, and quotes around cells that contain a
+    comma, a line break or a (doubled) quote, as in RFC 4180. Parquet is detected from the first bytes.
+    Texts are not changed. The number of a record is the line on which it begins, or its row in a Parquet
+    file, from 1. The prefixes are those of category 1.
     """
 
     def __init__(self, path: Path, prefixes: Sequence[str], columns: Columns) -> None:
         self.path = path
         self.tally = Tally(prefixes)
         self._columns = columns
-        self._snapshot = Snapshot(path)
-        self._is_parquet = self._snapshot.format == "parquet"
+        self._file = PackedFile(path, "table")
+        self._is_parquet = self._file.format == "parquet"
 
     def papers(self) -> Iterator[Paper]:
-        """Yield the wanted papers in the table's order.
+        """Yield the wanted papers in the order of the table.
 
         Raises:
-            InputError: the table is damaged, a column is missing or holds neither text nor whole numbers,
-                or one category 1 stands below two of category 0.
+            InputError: the table is damaged, a column is missing or contains neither text nor integers,
+                or a category 1 occurs under two values of category 0.
         """
         columns, tally = self._columns, self.tally
         parents: dict[str, str] = {}
@@ -80,31 +83,33 @@ class TableReader:
             tally.read += 1
             if not cells:
                 tally.count_bad(number, "wrong_number_of_cells")
-            elif tally.complete(number, cells) and tally.wants(cells[columns.category_1]):
+            elif tally.is_complete(number, cells) and tally.wants(cells[columns.category_1]):
                 label = cells[columns.category_1]
                 parent = cells[columns.category_0] if columns.category_0 else label.split(".", 1)[0]
                 if parents.setdefault(label, parent) != parent:
                     raise InputError(
-                        f"corpus.columns: in line {number:,} of {self.path} category 1 {label!r} stands below "
-                        f"{parent!r}, before it below {parents[label]!r}. Labels of category 1 must be unique: "
-                        f"write, for example, '{parent}.{label}' into a column of its own and name that."
+                        f"corpus.columns: category 1 {label!r} of {self.path} occurs under category 0 "
+                        f"{parents[label]!r} and, in line {number:,}, under {parent!r}. Make the labels of "
+                        f"category 1 unique: write, for example, '{parent}.{label}' to a new column, and name "
+                        "this column in corpus.columns."
                     )
                 text = " ".join(cells[name] for name in columns.texts)
                 yield cells[columns.id], text, label, parent, label
 
     def source(self) -> dict[str, Any]:
-        """Return name, bytes, sha256 and packing of the table, once it is read."""
-        if self._is_parquet:  # which is not read front to back
+        """Return name, bytes, sha256 and packing of the table. Call it after reading."""
+        # Parquet is not read from start to end.
+        if self._is_parquet:
             whole = {"bytes": self.path.stat().st_size, "sha256": file_sha256(self.path)}
-            return {**self._snapshot.description(), **whole}
-        return self._snapshot.description()
+            return {**self._file.description(), **whole}
+        return self._file.description()
 
     def _csv(self) -> Iterator[tuple[int, Cells]]:
-        """Yield the records with their numbers; without cells where there are not as many as names."""
+        """Yield the records with their numbers; a record with a wrong number of cells is empty."""
         csv.field_size_limit(LONGEST_LINE)
-        with Progress(self._snapshot.size, "bytes") as progress:
-            # The standard library's parser, as Arrow's neither tells lines nor misses a closing quote.
-            lines = self._snapshot.text_lines(progress)
+        with Progress(self._file.size, "bytes") as progress:
+            # Arrow's parser gives no line numbers and does not notice a missing closing quote.
+            lines = self._file.text_lines(progress)
             rows = csv.reader((f"{line}\n" for line in lines), strict=True)
             names: list[str] | None = None
             number = 0
@@ -122,8 +127,8 @@ class TableReader:
                         yield begin, {name: row[place] for name, place in places}
             except csv.Error as error:
                 raise InputError(
-                    f"The table {self.path} is no sound CSV: {error}, in the record that begins on line "
-                    f"{number + 1:,}. A quote within quotes is written twice; mend it, or write the table anew."
+                    f"The table {self.path} is not valid CSV: {error}, in the record that begins on line "
+                    f"{number + 1:,}. Double the quotes within quoted cells, or write the table again."
                 ) from error
 
     def _parquet(self) -> Iterator[tuple[int, Cells]]:
@@ -144,25 +149,25 @@ class TableReader:
                         progress.advance(len(batch))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(
-                f"The table {self.path} is a damaged Parquet file ({error}). Download or write it anew."
+                f"The table {self.path} is a damaged Parquet file ({error}). Download or write it again."
             ) from error
 
     def _place(self, name: str, names: list[str]) -> int:
-        """Return where the column ``name`` stands among the table's columns, once."""
+        """Return the position of the column ``name``, which must occur once among ``names``."""
         if names.count(name) == 1:
             return names.index(name)
-        told = ", ".join(repr(other[:60]) for other in names[:NAMES_SHOWN])
+        shown = ", ".join(repr(other[:60]) for other in names[:NAMES_SHOWN])
         more = f" and {len(names) - NAMES_SHOWN} more" * (len(names) > NAMES_SHOWN)
         raise InputError(
             f"corpus.columns: {self.path} has {'several columns' if name in names else 'no column'} "
-            f"{name!r}. Its columns: {told}{more}."
+            f"{name!r}. Its columns: {shown}{more}. Set corpus.columns to columns that occur once."
         )
 
     def _check_type(self, name: str, kind: pa.DataType) -> None:
-        of = kind.value_type if pa.types.is_dictionary(kind) else kind
+        cells = kind.value_type if pa.types.is_dictionary(kind) else kind
         tests = ("is_string", "is_large_string", "is_string_view", "is_integer", "is_null")
-        if not any(getattr(pa.types, test)(of) for test in tests):
+        if not any(getattr(pa.types, test)(cells) for test in tests):
             raise InputError(
-                f"corpus.columns: the column {name!r} of {self.path} holds {kind}; text or whole numbers are "
-                "wanted. Write it as text: pandas makes decimal numbers of whole ones with gaps."
+                f"corpus.columns: the column {name!r} of {self.path} contains {kind}, not text or integers; "
+                "pandas stores integers with missing values as double. Write the column as text."
             )

@@ -1,4 +1,4 @@
-"""Reading a Web of Science set such as WOS-46985: texts and their labels in files of one line each."""
+"""Reading a Web of Science set such as WOS-46985: texts and labels in separate files, one paper per line."""
 
 import hashlib
 import itertools
@@ -10,16 +10,17 @@ from ..common.errors import InputError
 from ..common.progress import Progress
 from ..config.derived import WOS_FILES, snapshot_files
 from .filtering import Paper, Tally
-from .streams import Snapshot
+from .streams import PackedFile
 
 
 class WosReader:
     """Reads the wanted papers of a folder with ``X.txt``, ``YL1.txt`` and ``YL2.txt``.
 
-    Line i of ``X.txt`` is the abstract of paper i, and the paper's id is i, from 1. Line i of
-    ``YL1.txt`` numbers its field, and that of ``YL2.txt`` its sub-field within the field: every field begins
-    at 0 again. So category 0 is ``5``, and category 1, like the ``categories``, ``5.12``.
-    The published files are UTF-8, two of them with Windows line ends and without a last one.
+    Line i of ``X.txt`` is the abstract of paper i, whose id is i, from 1. Line i of ``YL1.txt`` is the
+    number of its field, and line i of ``YL2.txt`` the number of its sub-field within the field, starting
+    from 0 in each field. So category 0 is, for example, ``5``, and category 1 and the ``categories`` are
+    ``5.12``. The published files are UTF-8; the two label files have Windows line ends except after the
+    last line.
     """
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
@@ -27,17 +28,17 @@ class WosReader:
         if missing:
             raise InputError(
                 f"The snapshot {path} has no {' and no '.join(missing)}. "
-                f"Format wos wants a folder with {', '.join(WOS_FILES)}."
+                f"Set 'snapshot' in the config to a folder with {', '.join(WOS_FILES)}."
             )
         self.path = path
         self.tally = Tally(prefixes)
-        self._files = [Snapshot(file) for file in snapshot_files(path, "wos")]
+        self._files = [PackedFile(file, "file") for file in snapshot_files(path, "wos")]
 
     def papers(self) -> Iterator[Paper]:
         """Yield the wanted papers in the order of the lines.
 
         Raises:
-            InputError: a file is damaged, or the files differ in their numbers of lines.
+            InputError: a file is damaged, or the files have different numbers of lines.
         """
         tally = self.tally
         with Progress(sum(file.size for file in self._files), "bytes") as progress:
@@ -49,13 +50,14 @@ class WosReader:
                 cells = {"text": text, "category_0": field, "category_1": subfield}
                 category = f"{field}.{subfield}"
                 tally.read += 1
-                if tally.complete(number, cells) and tally.wants(category):
+                if tally.is_complete(number, cells) and tally.wants(category):
                     yield str(number), text.removesuffix("\r"), category, field, category
 
     def source(self) -> dict[str, Any]:
-        """Return what was read, once it is: name of the folder, bytes of the three files, sha256.
+        """Return name of the folder, bytes of the three files, and sha256. Call it after reading.
 
-        The sum is that of the three sums: what ``sha256sum X.txt YL1.txt YL2.txt | sha256sum`` prints.
+        The checksum is that of the three checksums, as ``sha256sum X.txt YL1.txt YL2.txt | sha256sum``
+        prints it.
         """
         sums = "".join(f"{file.sha256}  {file.path.name}\n" for file in self._files)
         return {
@@ -68,12 +70,12 @@ class WosReader:
     def _uneven(
         self, number: int, lines: Sequence[str | None], files: list[Iterator[str]]
     ) -> InputError:
-        """Return the error that line ``number`` is there in some files only, with their lengths."""
-        told = [
+        """Return an error with the numbers of lines, for files of which only some have line ``number``."""
+        lengths = [
             f"{name} {number - (line is None) + sum(1 for _ in rest):,}"
             for name, line, rest in zip(WOS_FILES, lines, files, strict=True)
         ]
         return InputError(
-            f"The files of {self.path} differ in their numbers of lines ({', '.join(told)}), but line i of "
-            "each is of paper i. Download the set again."
+            f"The files of {self.path} have different numbers of lines ({', '.join(lengths)}), but line i "
+            "of each must describe paper i. Download or copy them again."
         )

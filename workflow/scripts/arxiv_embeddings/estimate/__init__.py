@@ -1,1 +1,1 @@
-"""What embedding a sample will cost, before it is embedded."""
+"""Estimate the cost of embedding a sample before it is embedded."""

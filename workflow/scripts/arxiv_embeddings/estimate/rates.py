@@ -1,4 +1,4 @@
-"""How many tokens a job embeds in a second: as finished shards measured it, or as data sheets promise."""
+"""Tokens per second of a job: measured by finished shards, or derived from data sheets."""
 
 import collections
 import dataclasses
@@ -10,13 +10,15 @@ import numpy as np
 
 from ..common.errors import InputError
 from ..embedding.devices import best_gpu_dtype
-from .flop import Work
+from .flop import ForwardPass
 
-SHARE_OF_PEAK = 0.4  # assumed of a GPU whose rate nobody has measured or given
-TOKENIZED_PER_SECOND = 4e6  # assumed of 8 threads; keeps small models from looking faster than that
+# Assumed of a GPU whose rate is neither measured nor given.
+SHARE_OF_PEAK = 0.4
+# Assumed of 8 threads. It bounds the rate of small models.
+TOKENIZED_PER_SECOND = 4e6
 
-# Compute capability, and TFLOP/s of dense matrix products as NVIDIA publishes them, with 16-bit numbers and with
-# float32 (TF32 is not used): data sheets of H100 SXM, L40S, A100 80GB SXM, V100 SXM2 and T4.
+# Compute capability, and TFLOP/s of dense matrix products by dtype as NVIDIA publishes them (float32 without TF32).
+# Data sheets of H100 SXM, L40S, A100 80GB SXM, V100 SXM2 and T4.
 PEAKS = {
     "H100 SXM": ((9, 0), {"bfloat16": 989.0, "float16": 989.0, "float32": 67.0}),
     "L40S": ((8, 9), {"bfloat16": 362.0, "float16": 362.0, "float32": 91.6}),
@@ -28,20 +30,27 @@ PEAKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """Tokens per second of a job on a kind of device, and in words where the number comes from."""
+    """The rate of a job on a kind of device.
+
+    Attributes:
+        device: its name.
+        tokens_per_second: of a job.
+        basis: where the number comes from, in words.
+        devices: number of devices per job.
+    """
 
     device: str
     tokens_per_second: float
     basis: str
-    devices: int = 1  # that the job has
+    devices: int = 1
 
 
 def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
-    """Return the rates at which finished shards of a checkpoint were embedded, by device and dtype.
+    """Return the rates of the finished shards of a checkpoint, one per device and dtype.
 
     Args:
         shards: the folder of the shards' manifests; it need not exist.
-        checkpoint: as ``checkpoints.read_manifest`` returns it; manifests of another are left out.
+        checkpoint: as ``checkpoint_identity`` returns it; shards of another one are skipped.
 
     Raises:
         InputError: a manifest is damaged.
@@ -54,7 +63,7 @@ def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
             manifest = json.loads(path.read_text())
             device = manifest["device"]
             kind = device["name"], device["count"], manifest["encoder"]["dtype"]
-            # The rate leaves out what an earlier run had finished; "tokens" does not.
+            # "tokens" includes those of resumed chunks, the rate does not.
             done = manifest["tokens_per_second"] * manifest["seconds"]
             if manifest["checkpoint"] != checkpoint or not done:
                 continue
@@ -63,7 +72,8 @@ def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
             counts[kind] += 1
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path} is no manifest of a shard ({error!r}). Delete it and its .npy to make it anew."
+                f"{path} is not the manifest of a shard ({error!r}). "
+                "Delete it and its .npy file, and run snakemake again to recompute the shard."
             ) from error
     return [
         Rate(
@@ -77,17 +87,17 @@ def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
 
 
 def published_rates(
-    work: Work, lengths: np.ndarray, wanted: str, declared: str | None = None
+    forward: ForwardPass, lengths: np.ndarray, wanted: str, declared: str | None = None
 ) -> list[Rate]:
-    """Return the rates of kinds of GPU if they reach ``SHARE_OF_PEAK`` of their published peak.
+    """Return the rates of kinds of GPU that reach ``SHARE_OF_PEAK`` of their published peak.
 
     Args:
-        work: of the model.
-        lengths: tokens of some papers, as the model sees them.
-        wanted: dtype as the config asks for it. Kinds of GPU that do not have it are left out.
-        declared: the dtype the checkpoint says it is made for, which decides where auto is wanted.
+        forward: the model's forward pass.
+        lengths: tokens of some papers that the model sees, (papers,).
+        wanted: dtype in the config. Kinds of GPU that do not support it are left out.
+        declared: dtype that the checkpoint declares; it decides if ``wanted`` is auto.
     """
-    flop_per_token = work.flop(lengths) / lengths.sum()
+    flop_per_token = forward.flop(lengths) / lengths.sum()
     rates = []
     for device, (capability, peaks) in PEAKS.items():
         best = str(best_gpu_dtype(capability, declared)).removeprefix("torch.")
@@ -97,6 +107,9 @@ def published_rates(
         rate = SHARE_OF_PEAK * peaks[dtype] * 1e12 / flop_per_token
         basis = f"not measured: {SHARE_OF_PEAK:.0%} of {peaks[dtype]:g} TFLOP/s, {dtype}"
         if rate > TOKENIZED_PER_SECOND:
-            rate, basis = TOKENIZED_PER_SECOND, "not measured: no faster than 8 threads tokenize"
+            rate, basis = (
+                TOKENIZED_PER_SECOND,
+                "not measured: limited by tokenization with 8 threads",
+            )
         rates.append(Rate(device, rate, basis))
     return rates

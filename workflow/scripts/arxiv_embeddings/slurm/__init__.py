@@ -1,1 +1,1 @@
-"""What SLURM is asked: limits before a run, jobs and shards during it, a summary after it."""
+"""SLURM: limits checked before a run, the state of jobs and shards during it, a summary after it."""

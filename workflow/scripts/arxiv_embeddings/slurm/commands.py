@@ -1,22 +1,23 @@
-"""Asking SLURM's commands, which may be missing, fail, or hang while the controller is away."""
+"""Run SLURM's commands, which may be missing, fail, or hang while the controller is down."""
 
 import subprocess
 from collections.abc import Sequence
 
+TIMEOUT_SECONDS = 10.0
+
 
 class NoAnswerError(Exception):
-    """A command gave no answer; the message says why, to stand behind the command's name."""
+    """A command of SLURM gave no answer. The message is the reason, worded to follow the command's name."""
 
 
-def output_of(command: Sequence[str], within: float) -> str:
-    """Return what ``command`` prints.
+def output_of(command: Sequence[str]) -> str:
+    """Return what a command of SLURM prints; bytes that are not UTF-8 are replaced.
 
     Args:
-        command: of SLURM, with its arguments.
-        within: seconds it gets.
+        command: the command with its arguments.
 
     Raises:
-        NoAnswerError: it is absent, fails, or takes longer.
+        NoAnswerError: it is missing, fails, or takes longer than ``TIMEOUT_SECONDS``.
     """
     try:
         done = subprocess.run(
@@ -25,11 +26,11 @@ def output_of(command: Sequence[str], within: float) -> str:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=within,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise NoAnswerError(f"did not answer within {within} s") from error
+        raise NoAnswerError(f"did not answer within {TIMEOUT_SECONDS:g} s") from error
     except OSError as error:
         raise NoAnswerError(f"could not be started ({error.strerror})") from error
     if done.returncode:

@@ -1,4 +1,4 @@
-"""What a SLURM cluster has to give, and what a job asks of it."""
+"""The limits of a SLURM cluster, and the resources that a job requests from it."""
 
 import contextlib
 import logging
@@ -12,10 +12,8 @@ from .commands import NoAnswerError, output_of
 
 log = logging.getLogger(__name__)
 
-ANSWER_WITHIN = 10  # seconds that a command of SLURM gets
-
-# Without --exact, differing nodes share a line that tells only the smallest of them ("4+").
-# With --all also hidden partitions are listed, which accept jobs like any other.
+# Without --exact, nodes that differ share a line with the smallest values ("4+").
+# --all adds hidden partitions, which accept jobs like any other.
 SINFO = ["sinfo", "--all", "--exact", "--noheader", "--format=%P|%l|%m|%c|%G|%a"]
 
 IN_PARENTHESES = re.compile(r"\([^()]*\)")
@@ -23,16 +21,16 @@ IN_PARENTHESES = re.compile(r"\([^()]*\)")
 
 @dataclass(frozen=True)
 class Request:
-    """What one rule's jobs ask of SLURM; a None leaves it to SLURM.
+    """What each job of a rule requests; None leaves the choice to SLURM.
 
     Attributes:
         rule: the name of the rule.
-        partition: one partition, or several with commas between them: SLURM takes any of those.
-        account: the account that pays.
-        cpus: of one job.
-        mem_mb: memory of one job in MB, as SLURM counts it.
-        minutes: the time limit of one job.
-        gpus: of one job, all on one node.
+        partition: one partition, or several separated by commas, of which SLURM chooses one.
+        account: the account that is charged.
+        cpus: number of CPUs.
+        mem_mb: memory in SLURM's megabytes (MiB).
+        minutes: time limit.
+        gpus: number of GPUs, all on one node.
     """
 
     rule: str
@@ -46,16 +44,16 @@ class Request:
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Nodes of one partition that are alike, and the limits of the partition.
+    """Identical nodes of one partition, and the limits of the partition.
 
     Attributes:
-        partition: its name.
-        default: whether jobs without a partition go there.
+        partition: name of the partition.
+        default: whether jobs that name no partition go there.
         up: whether jobs start there.
-        minutes: the longest time limit of a job; infinite where there is none.
-        mem_mb: memory of a node in MB.
-        cpus: of a node.
-        gpus: of a node, of whatever type.
+        minutes: longest time limit of a job; infinite where there is none.
+        mem_mb: memory per node in SLURM's megabytes (MiB).
+        cpus: CPUs per node.
+        gpus: GPUs per node, of all types together.
     """
 
     partition: str
@@ -67,7 +65,7 @@ class NodeGroup:
     gpus: int
 
     def fits(self, request: Request) -> bool:
-        """Tell whether one of these nodes, when it is free, can run such a job."""
+        """Tell whether one of these nodes can run such a job once it is idle."""
         return (
             request.cpus <= self.cpus
             and (request.mem_mb or 0) <= self.mem_mb
@@ -77,18 +75,18 @@ class NodeGroup:
 
 
 def partitions() -> list[NodeGroup] | None:
-    """Return what sinfo tells, or None where it does not answer."""
+    """Return the groups of nodes that sinfo lists; None, and a line in the log, if it lists none."""
     text = _answer(SINFO, "partitions")
     if text is None:
         return None
     groups = parse_partitions(text)
     if not groups:
-        log.info("sinfo shows no partition, so partitions could not be checked.")
+        log.info("sinfo lists no partition, so partitions could not be checked.")
     return groups or None
 
 
 def accounts() -> list[str] | None:
-    """Return the accounts of this user in lower case, as SLURM keeps them, or None where unknown."""
+    """Return the accounts of this user in lower case, as SLURM stores them; None where they are unknown."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -98,16 +96,16 @@ def accounts() -> list[str] | None:
     text = _answer([*command, "format=account"], "accounts")
     if text is None:
         return None
-    # Without any, the cluster does not keep accounts, or sbatch refuses the first job in clear words.
+    # A cluster without accounting lists none. Where one is required, sbatch says so at the first job.
     if not text.split():
-        log.info("sacctmgr shows no account of %s, so accounts could not be checked.", user)
+        log.info("sacctmgr lists no account of %s, so accounts could not be checked.", user)
     return sorted({name.lower() for name in text.split()}) or None
 
 
 def _answer(command: list[str], what: str) -> str | None:
-    """Return the output of a command of SLURM; None, and a line in the log, if there is none."""
+    """Return the output of a command of SLURM; None, and a line in the log, if it does not answer."""
     try:
-        return output_of(command, ANSWER_WITHIN)
+        return output_of(command)
     except NoAnswerError as error:
         log.info("%s %s, so %s could not be checked.", command[0], error, what)
         return None
@@ -116,7 +114,7 @@ def _answer(command: list[str], what: str) -> str | None:
 def parse_partitions(text: str) -> list[NodeGroup]:
     """Return the groups of nodes in the output of ``sinfo --format=%P|%l|%m|%c|%G|%a``.
 
-    Lines of another shape, such as the headings of several clusters, are left out.
+    Lines in another format, such as the headings of several clusters, are skipped.
     """
     groups = []
     for line in text.splitlines():
@@ -143,15 +141,15 @@ def parse_minutes(limit: str) -> float:
     """Return a time limit of SLURM (``1-00:00:00``, ``12:00:00``, ``30:00``, ``infinite``) in minutes.
 
     Raises:
-        ValueError: it is none.
+        ValueError: ``limit`` is not a time limit.
     """
     if limit.lower() in {"infinite", "unlimited", "n/a", "none"}:
         return math.inf
     days, dash, clock = limit.rpartition("-")
     parts = [int(part) for part in clock.split(":")]
     if len(parts) > 3:
-        raise ValueError(f"{limit!r} is no time limit")
-    # A day is followed by hours; a lone number is minutes.
+        raise ValueError(f"{limit!r} is not a time limit")
+    # Hours follow a day; a single number is minutes.
     if dash or len(parts) == 3:
         hours, minutes, seconds = [*parts, 0, 0][:3]
     else:
@@ -160,12 +158,12 @@ def parse_minutes(limit: str) -> float:
 
 
 def parse_gpus(gres: str) -> int:
-    """Return the number of GPUs in the generic resources of a node, of whatever type.
+    """Return the number of GPUs, of all types together, in the generic resources of a node.
 
     For example 2 for ``gpu:a100:2(S:0-1),shard:4``, and 0 for ``(null)``.
     """
     count = 0
-    # The sockets in parentheses may hold commas and colons.
+    # The sockets in parentheses may contain commas and colons.
     for resource in IN_PARENTHESES.sub("", gres).split(","):
         name, *facts = resource.strip().split(":")
         if name == "gpu":

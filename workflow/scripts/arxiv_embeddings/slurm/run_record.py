@@ -1,20 +1,28 @@
-"""What the last run of a corpus set out to make: the file plan.json in its results folder."""
+"""The run record: what the last run of a corpus was started to compute, in ``<results>/run.json``."""
 
 import contextlib
+import dataclasses
 import datetime
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..common.errors import InputError
 from ..config.derived import read_filter_report
 
+NAME = "run.json"
 
-@dataclass(frozen=True)
-class Plan:
-    """What the last run of a corpus set out to make.
 
-    ``papers`` is None where the size of the sample is not known yet; ``started`` is local time.
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What the last run of a corpus was started to compute.
+
+    Attributes:
+        folder: the results of the corpus.
+        papers: in the sample; None before the filter has finished where the sample is all papers.
+        shard_size: papers per shard.
+        models: their labels.
+        started: local time, in whole seconds.
+        executor: "slurm", or "local" for jobs on this machine.
     """
 
     folder: Path
@@ -36,58 +44,69 @@ class Plan:
 
     @property
     def user(self) -> str | None:
-        """The number of the user whose run it is."""
+        """The numeric id of the user who started the run; None where the record is gone."""
         try:
-            return str((self.folder / "plan.json").stat().st_uid)
+            return str((self.folder / NAME).stat().st_uid)
         except OSError:
             return None
 
     def log_of(self, model: str, shard: str) -> Path:
-        """Return where the log of a shard lies."""
+        """Return the path of a shard's log; the file may not exist."""
         return self.workdir / f"logs/{self.corpus}/{model}/embed_shard/{shard}.log"
 
 
-def read_plan(folder: Path) -> Plan:
-    """Return the plan of the results in ``folder``.
+def read_run_record(folder: Path) -> RunRecord:
+    """Return the run record of the results in ``folder``.
 
     Raises:
-        InputError: there is none yet, or it is damaged.
+        InputError: it does not exist, or cannot be read.
     """
-    path = folder / "plan.json"
+    path = folder / NAME
     try:
-        content = json.loads(path.read_text())
-        papers, size = content["papers"], int(content["shard_size"])
-        started = datetime.datetime.fromisoformat(content["started"])
-        if started.tzinfo is not None:
-            started = started.astimezone().replace(tzinfo=None)
-        if size < 1:
-            raise ValueError(f"shard_size is {size}")
-        models = [str(model) for model in content["models"]]
-        plan = Plan(folder, papers, size, models, started, str(content["executor"]))
-        if papers is None:
-            # The sample is all papers, known when they are filtered.
-            with contextlib.suppress(FileNotFoundError, InputError):
-                kept = int(read_filter_report(folder / "filter.json")["records"]["kept"])
-                plan = Plan(folder, kept, size, models, started, plan.executor)
-        elif not isinstance(papers, int) or papers < 1:
-            raise ValueError(f"papers is {papers!r}")
+        record = _parse(folder, json.loads(path.read_text()))
     except FileNotFoundError:
         raise InputError(
-            f"There is no {path}: no run has been started there. Start one, or name the folder of results "
-            "with --results."
+            f"{path} does not exist: no run has been started there. Start a run, or name another folder "
+            "of results with --results."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} cannot be read ({error!r}). Try again; the next run writes it anew."
+            f"{path} cannot be read ({error!r}). Try again, or start the run again to rewrite it."
         ) from error
-    return plan
+    if record.papers is None:
+        with contextlib.suppress(FileNotFoundError, InputError):
+            kept = int(read_filter_report(folder / "filter.json")["records"]["kept"])
+            return dataclasses.replace(record, papers=kept)
+    return record
 
 
-def rivals(plan: Plan) -> list[Plan]:
-    """Return the other plans in the same working directory."""
-    plans = []
-    for path in sorted(plan.folder.resolve().parent.glob("*/plan.json")):
-        if path.parent != plan.folder.resolve():
-            with contextlib.suppress(FileNotFoundError, InputError):
-                plans.append(read_plan(path.parent))
-    return plans
+def _parse(folder: Path, content: dict[str, object]) -> RunRecord:
+    """Return the record that ``content`` holds, the JSON of the file.
+
+    Raises:
+        ValueError, KeyError, TypeError: a value is missing or impossible.
+    """
+    papers, size, models = content["papers"], content["shard_size"], content["models"]
+    if papers is not None and (not isinstance(papers, int) or papers < 1):
+        raise ValueError(f"papers is {papers!r}")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"shard_size is {size!r}")
+    if not isinstance(models, list):
+        raise TypeError(f"models is {models!r}")
+    started = datetime.datetime.fromisoformat(str(content["started"]))
+    if started.tzinfo is not None:
+        started = started.astimezone().replace(tzinfo=None)
+    return RunRecord(
+        folder, papers, size, [str(model) for model in models], started, str(content["executor"])
+    )
+
+
+def other_run_records(record: RunRecord) -> list[RunRecord]:
+    """Return the run records of the other corpora in the same working directory."""
+    folder = record.folder.resolve()
+    records = []
+    for path in sorted(folder.parent.glob(f"*/{NAME}")):
+        if path.parent != folder:
+            with contextlib.suppress(InputError):
+                records.append(read_run_record(path.parent))
+    return records

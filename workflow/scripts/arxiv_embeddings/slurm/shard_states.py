@@ -1,10 +1,10 @@
-"""How far each shard of a model is, by the files in the results folder; nothing is written."""
+"""The progress of each shard of a model, read from the files of its results."""
 
 import contextlib
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,26 @@ import numpy as np
 
 from ..config.derived import shard_ranges
 from .jobs import QueuedJob
-from .run_record import Plan
+from .run_record import RunRecord
 
-SHARDS_FOR_A_RATE = 20  # the last shards done that tell how fast it goes now
+# The recent rate is that of the last so many finished shards.
+SHARDS_FOR_A_RATE = 20
+
+_SHARD_FILE = re.compile(r"\.?(\d+)\.(npy|json|chunks)(\..+)?")
+# The folder of a shard's chunks, or the partial file of its vectors.
+_BEGUN = re.compile(r"(\d+)\.chunks|\.(\d+)\.npy\..*")
 
 
 @dataclass(frozen=True)
 class DoneShard:
-    """A shard with vectors and manifest. ``manifest`` is empty where it cannot be read."""
+    """A shard with vectors and manifest.
+
+    Attributes:
+        name: such as ``00012``.
+        papers: of the shard.
+        ended: when the manifest was written, in seconds since the epoch.
+        manifest: empty where it cannot be read.
+    """
 
     name: str
     papers: int
@@ -28,18 +40,28 @@ class DoneShard:
     manifest: dict[str, Any]
 
     def number(self, key: str) -> float:
-        """Return a number of the manifest, 0 where there is none."""
+        """Return a number of the manifest; 0 where it is missing."""
         value = self.manifest.get(key)
         return float(value) if isinstance(value, int | float) else 0.0
 
     def rate(self, key: str) -> float | None:
-        """Return a rate of the manifest; None where it tells nothing, as all was taken from chunks."""
+        """Return a rate of the manifest; None where it is unknown: 0 means that all chunks were resumed."""
         return self.number(key) or None
 
 
 @dataclass(frozen=True)
 class OpenShard:
-    """A shard that is not done: its finished chunks, and its jobs that squeue lists."""
+    """A shard that is not done.
+
+    Attributes:
+        name: such as ``00012``.
+        papers: of the shard; None before the size of the sample is known.
+        chunk_papers: papers in its finished chunks.
+        last_chunk: when the newest of them was written, in seconds since the epoch; None without any.
+        jobs: its jobs that squeue lists.
+        running: whether a job computes it now.
+        fresh_papers: papers in the chunks that were finished in this run.
+    """
 
     name: str
     papers: int | None
@@ -57,7 +79,19 @@ class OpenShard:
 
 @dataclass(frozen=True)
 class ModelState:
-    """How far a model is. ``planned`` and ``papers`` are None before the size of the sample is known."""
+    """The progress of a model.
+
+    Attributes:
+        model: its label.
+        planned: number of shards; None before the size of the sample is known.
+        papers: in the sample; None before its size is known.
+        done: shards that are finished.
+        running: shards that are being computed.
+        waiting: all other shards.
+        merged: whether the merged matrix exists.
+        run_rate: papers per second since the run was started.
+        recent_rate: papers per second of the last shards.
+    """
 
     model: str
     planned: int | None
@@ -71,13 +105,13 @@ class ModelState:
 
     @property
     def papers_done(self) -> int:
-        """Papers of the shards done and of the finished chunks of the others."""
+        """Papers of the finished shards and in the finished chunks of the others."""
         chunks = sum(shard.chunk_papers for shard in (*self.running, *self.waiting))
         return sum(shard.papers for shard in self.done) + chunks
 
     @property
     def eta(self) -> float | None:
-        """Seconds until all papers are done, at the rate of the last shards, else of the run."""
+        """Seconds until all papers are done, at the recent rate, or else at that of the run."""
         rate = self.recent_rate or self.run_rate
         if self.papers is None or not rate:
             return None
@@ -85,78 +119,83 @@ class ModelState:
 
 
 def read_state(
-    plan: Plan, model: str, jobs: Sequence[QueuedJob] | None, now: float | None = None
+    record: RunRecord, model: str, jobs: Sequence[QueuedJob] | None, now: float | None = None
 ) -> ModelState:
-    """Return how far ``model`` is.
+    """Return the progress of ``model``; the time grows linearly with the number of shards.
 
-    A shard runs when squeue lists a running job for it. Where squeue does not answer, or jobs are no
-    SLURM jobs, one with finished chunks or a partial file counts as running.
+    A shard is running if squeue lists a running job for it. Where squeue does not answer, or the jobs
+    are not SLURM jobs, it is running if it has chunks or a partial file of its vectors.
 
     Args:
-        plan: of the run.
-        model: a label of the plan.
+        record: of the run.
+        model: one of the labels in the record.
         jobs: as ``queued_jobs`` returns them.
-        now: seconds since the epoch, if not the present.
+        now: seconds since the epoch; None for the current time.
     """
     now = time.time() if now is None else now
-    folder = plan.folder / model / "shards"
+    folder = record.folder / model / "shards"
     names = _names(folder)
-    ranges: dict[str, tuple[int, int] | None]
-    if plan.papers is None:
-        found = (re.fullmatch(r"\.?(\d+)\.(npy|json|chunks)(\..+)?", name) for name in names)
-        ranges = dict.fromkeys(sorted({name[1] for name in found if name}))
-    else:
-        ranges = dict(shard_ranges(plan.papers, plan.shard_size))
-    mine = [job for job in jobs or () if job.model == model]
+    begun = {found[1] or found[2] for name in names if (found := _BEGUN.fullmatch(name))}
+    own_jobs = _by_shard(job for job in jobs or () if job.model == model)
+    ranges = _expected_shards(record, names)
     done: list[DoneShard] = []
-    running: list[OpenShard] = []
-    waiting: list[OpenShard] = []
+    unfinished: list[OpenShard] = []
     for name, rows in ranges.items():
-        if {f"{name}.npy", f"{name}.json"} <= names:
-            shard = _done_shard(folder, name, rows)
-            if shard is not None:
-                done.append(shard)
-                continue
-        begun = any(
-            other == f"{name}.chunks" or other.startswith(f".{name}.npy.") for other in names
+        complete = {f"{name}.npy", f"{name}.json"} <= names
+        if complete and (shard := _done_shard(folder, name, rows)):
+            done.append(shard)
+            continue
+        shard_jobs = own_jobs.get(name, [])
+        running = any(job.state == "RUNNING" for job in shard_jobs)
+        unfinished.append(
+            _open_shard(
+                name,
+                rows=rows,
+                chunks=_chunks(folder / f"{name}.chunks") if name in begun else {},
+                jobs=shard_jobs,
+                running=name in begun if jobs is None else running,
+                record=record,
+            )
         )
-        own = [job for job in mine if job.shard == name]
-        is_running = begun if jobs is None else any(job.state == "RUNNING" for job in own)
-        chunks = _chunks(folder / f"{name}.chunks") if f"{name}.chunks" in names else {}
-        papers = None if rows is None else rows[1] - rows[0]
-        cap = plan.shard_size if papers is None else papers
-        since = plan.started.timestamp()
-        open_shard = OpenShard(
-            name=name,
-            papers=papers,
-            chunk_papers=min(sum(rows for rows, _ in chunks.values()), cap),
-            last_chunk=max((at for _, at in chunks.values()), default=None),
-            jobs=own,
-            running=is_running,
-            fresh_papers=min(sum(rows for rows, at in chunks.values() if at >= since), cap),
-        )
-        (running if is_running else waiting).append(open_shard)
+    started = record.started.timestamp()
     return ModelState(
         model=model,
-        planned=None if plan.papers is None else len(ranges),
-        papers=plan.papers,
+        planned=None if record.papers is None else len(ranges),
+        papers=record.papers,
         done=done,
-        running=running,
-        waiting=waiting,
-        merged=(plan.folder / model / "manifest.json").exists(),
-        **_rates(plan.started.timestamp(), now, done, [*running, *waiting]),
+        running=[shard for shard in unfinished if shard.running],
+        waiting=[shard for shard in unfinished if not shard.running],
+        merged=(record.folder / model / "manifest.json").exists(),
+        run_rate=_run_rate(started, now, done, unfinished),
+        recent_rate=_recent_rate(started, now, done, unfinished),
     )
 
 
 def _names(folder: Path) -> set[str]:
+    """Return the names in a folder; none where it cannot be read."""
     try:
         return {path.name for path in folder.iterdir()}
     except OSError:
         return set()
 
 
+def _by_shard(jobs: Iterable[QueuedJob]) -> dict[str, list[QueuedJob]]:
+    by_shard: dict[str, list[QueuedJob]] = {}
+    for job in jobs:
+        by_shard.setdefault(job.shard, []).append(job)
+    return by_shard
+
+
+def _expected_shards(record: RunRecord, names: Iterable[str]) -> dict[str, tuple[int, int] | None]:
+    """Return the rows of each shard; of an unknown sample, the shards that have files, without rows."""
+    if record.papers is not None:
+        return dict(shard_ranges(record.papers, record.shard_size))
+    found = (_SHARD_FILE.fullmatch(name) for name in names)
+    return dict.fromkeys(sorted({match[1] for match in found if match}))
+
+
 def _done_shard(folder: Path, name: str, rows: tuple[int, int] | None) -> DoneShard | None:
-    """Return a shard with both its files; None where one vanished or is of other papers."""
+    """Return a shard with both its files; None where one vanished or belongs to other papers."""
     path = folder / f"{name}.json"
     content, ended = None, 0.0
     try:
@@ -165,31 +204,58 @@ def _done_shard(folder: Path, name: str, rows: tuple[int, int] | None) -> DoneSh
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        pass  # half visible on a network file system, or damaged: counted, and told
+        # Damaged, or not yet visible as a whole on a network file system. The shard counts, with a warning.
+        pass
     manifest: dict[str, Any] = content if isinstance(content, dict) else {}
-    own = manifest.get("start"), manifest.get("stop")
-    if not all(isinstance(number, int) for number in own):
+    start, stop = manifest.get("start"), manifest.get("stop")
+    if not isinstance(start, int) or not isinstance(stop, int):
         papers = 0 if rows is None else rows[1] - rows[0]
         return DoneShard(name, papers, ended, manifest)
-    if rows is not None and own != rows:
-        return None  # of another sample or shard size: it is made again
-    return DoneShard(name, own[1] - own[0], ended, manifest)  # type: ignore[operator]
+    # A shard of another sample or shard size will be recomputed.
+    if rows is not None and (start, stop) != rows:
+        return None
+    return DoneShard(name, stop - start, ended, manifest)
+
+
+def _open_shard(
+    name: str,
+    *,
+    rows: tuple[int, int] | None,
+    chunks: dict[str, tuple[int, float]],
+    jobs: list[QueuedJob],
+    running: bool,
+    record: RunRecord,
+) -> OpenShard:
+    papers = None if rows is None else rows[1] - rows[0]
+    # Chunks of earlier settings may lie beside those of this run.
+    limit = record.shard_size if papers is None else papers
+    started = record.started.timestamp()
+    fresh = sum(count for count, written in chunks.values() if written >= started)
+    return OpenShard(
+        name=name,
+        papers=papers,
+        chunk_papers=min(sum(count for count, _ in chunks.values()), limit),
+        last_chunk=max((written for _, written in chunks.values()), default=None),
+        jobs=jobs,
+        running=running,
+        fresh_papers=min(fresh, limit),
+    )
 
 
 def _chunks(folder: Path) -> dict[str, tuple[int, float]]:
-    """Return papers and time of the finished chunks, by key; cut files are left out."""
+    """Return papers and modification time of each finished chunk, by key; truncated files are skipped."""
     chunks = {}
     for name in sorted(_names(folder)):
         if not name.startswith(".") and name.endswith(".npy"):
             with contextlib.suppress(OSError):
-                at = (folder / name).stat().st_mtime
+                written = (folder / name).stat().st_mtime
                 if rows := whole_rows(folder / name):
-                    chunks[name.split("-")[0]] = rows, at
+                    chunks[name.split("-")[0]] = rows, written
     return chunks
 
 
 def whole_rows(path: Path) -> int:
-    """Return the rows of the matrix in a ``.npy`` file by its header; 0 where the file is not whole."""
+    """Return the number of rows in the header of a ``.npy`` file; 0 where the file is not complete."""
     try:
         with path.open("rb") as file:
             if np.lib.format.read_magic(file) != (1, 0):
@@ -197,40 +263,44 @@ def whole_rows(path: Path) -> int:
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             numbers = int(np.prod(shape, dtype=np.int64))
             whole = path.stat().st_size == file.tell() + numbers * dtype.itemsize
-    except Exception:  # numpy raises whatever a damaged header makes it stumble over
+    # A damaged header may raise almost any exception in numpy.
+    except Exception:
         return 0
     return int(shape[0]) if whole and len(shape) == 2 else 0
 
 
-def _rates(
+def _run_rate(
     started: float, now: float, done: Sequence[DoneShard], unfinished: Sequence[OpenShard]
-) -> dict[str, float | None]:
-    """Return the papers a second since the run was started, and of its last shards."""
+) -> float | None:
+    """Return the papers per second since the run was started."""
+    papers = sum(shard.papers for shard in done if shard.ended >= started)
+    return _rate(papers + sum(shard.fresh_papers for shard in unfinished), now - started)
+
+
+def _recent_rate(
+    started: float, now: float, done: Sequence[DoneShard], unfinished: Sequence[OpenShard]
+) -> float | None:
+    """Return the papers per second of the last shards of this run; None while none is done."""
     fresh = sorted(
         (shard for shard in done if shard.ended >= started), key=lambda shard: shard.ended
     )
-    in_chunks = sum(shard.fresh_papers for shard in unfinished)
-
-    def rate(papers: int, seconds: float) -> float | None:
-        return papers / seconds if papers and seconds > 0 else None
-
-    papers = sum(shard.papers for shard in fresh)
-    rates = {"run_rate": rate(papers + in_chunks, now - started), "recent_rate": None}
     if not fresh:
-        return rates
-    last_sign = max(
-        [shard.ended for shard in fresh]
-        + [shard.last_chunk for shard in unfinished if shard.last_chunk is not None]
-    )
+        return None
+    chunks = [shard.last_chunk for shard in unfinished if shard.last_chunk is not None]
+    last_progress = max([fresh[-1].ended, *chunks])
     if len(fresh) > SHARDS_FOR_A_RATE:
-        # Chunks are left out: of the shards that were under way when the span began, they are not known.
+        # Chunks are left out: how many of the first shards' chunks are older than the span is unknown.
         papers = sum(shard.papers for shard in fresh[-SHARDS_FOR_A_RATE:])
-        begun, ended = fresh[-SHARDS_FOR_A_RATE - 1].ended, fresh[-1].ended
+        span = fresh[-1].ended - fresh[-SHARDS_FOR_A_RATE - 1].ended
     else:
-        # Without the time that the first job waited in the queue.
-        papers += in_chunks
+        papers = sum(shard.papers for shard in fresh)
+        papers += sum(shard.fresh_papers for shard in unfinished)
+        # The span begins with the first job, not with the time that it waited in the queue.
         begun = max(started, min(shard.ended - shard.number("seconds") for shard in fresh))
-        ended = last_sign
-    # A silence that is longer than the span says that it has become slower.
-    rates["recent_rate"] = rate(papers, max(ended - begun, now - last_sign))
-    return rates
+        span = last_progress - begun
+    # If there has been no progress for longer than the span, the rate has dropped.
+    return _rate(papers, max(span, now - last_progress))
+
+
+def _rate(papers: int, seconds: float) -> float | None:
+    return papers / seconds if papers and seconds > 0 else None

@@ -1,0 +1,276 @@
+"""The filter selects the records that a full parse would select, and counts the others by reason."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from arxiv_embeddings.corpus.arxiv import Record, RecordFilter
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support.records import PHYSICS, REQUIRED, WANTED, record
+
+PROPERTY = settings(max_examples=200, deadline=None)
+
+Fields = tuple[str, str, str, str]
+
+
+def of_text(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise UnicodeEncodeError for a lone surrogate, which is not valid text."""
+    json.dumps(pairs, ensure_ascii=False).encode()
+    return dict(pairs)
+
+
+def parsed(line: bytes) -> Fields | None:
+    """Return the fields of ``line`` as the standard library parses them; None if it is not a record."""
+    try:
+        content = json.loads(line, object_pairs_hook=of_text)
+        fields = tuple(content[name] for name in REQUIRED)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return fields if all(isinstance(field, str) for field in fields) else None
+
+
+def selected(record_filter: RecordFilter, lines: list[bytes]) -> list[Fields]:
+    return [
+        (paper.id, paper.title, paper.abstract, paper.categories)
+        for paper in record_filter.select(lines)
+    ]
+
+
+def wanted(papers: Iterable[Fields | None]) -> list[Fields]:
+    return [paper for paper in papers if paper and paper[3].startswith(WANTED)]
+
+
+# Texts that are hard to distinguish from keys without a parser: keys and ends of records within texts,
+# escaped escapes, and all ways to write a character.
+HARD = [
+    '"categories":"cs.CL"',
+    r"\"categories\":\"cs.",
+    '{"id":"1","title":"t","categories":"cs.',
+    ',"title":"',
+    ',"abstract":"',
+    '"}',
+    "\\",
+    "\\\\",
+    r"\u0063s.",
+    "é😀\u2028\x7f\x00",
+    "\n  ",
+]
+texts = st.one_of(st.text(max_size=8), st.lists(st.sampled_from(HARD), max_size=3).map("".join))
+categories = st.sampled_from(
+    "cs.CL|cs.CL math.AG|physics.optics|math.AG cs.CL|physics|cs|c||hep-th|Cs.CL|cſ.CL| cs.CL|math.AG"
+    '|math"categories":"cs.CL|q/cs.'.split("|")
+)
+spaces = st.sampled_from(["", "", "", " ", "\t", "\r", "  "])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from([*REQUIRED, "x"]) | texts, inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+def character(char: str, style: str) -> str:
+    """Return ``char`` as a part of a JSON string, written in the given style."""
+    if style == "escaped":
+        units = char.encode("utf-16-be").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    return json.dumps(char, ensure_ascii=style == "ascii")[1:-1].replace("/", r"\/")
+
+
+@st.composite
+def written(draw: st.DrawFn, value: Any) -> str:
+    """Draw one of the many ways to write ``value`` in JSON."""
+    if isinstance(value, str):
+        styles = st.lists(st.sampled_from(["raw", "ascii", "escaped"]), min_size=1, max_size=3)
+        drawn = draw(styles)
+        return f'"{"".join(character(c, drawn[i % len(drawn)]) for i, c in enumerate(value))}"'
+    if isinstance(value, dict):
+        return draw(written_object(list(value.items())))
+    if isinstance(value, list):
+        return f"[{','.join(draw(spaces) + draw(written(item)) for item in value)}]"
+    return json.dumps(value)
+
+
+@st.composite
+def written_object(draw: st.DrawFn, pairs: list[tuple[str, Any]]) -> str:
+    items = (
+        f"{draw(spaces)}{json.dumps(key)}{draw(spaces)}:{draw(spaces)}{draw(written(value))}"
+        for key, value in pairs
+    )
+    return f"{{{','.join(items)}{draw(spaces)}}}"
+
+
+@st.composite
+def valid_lines(draw: st.DrawFn, repeats: bool = True) -> bytes:
+    """Draw a record with its keys in any order, with other keys and, if ``repeats``, repeated keys."""
+    fields = [(name, draw(categories if name == "categories" else texts)) for name in REQUIRED]
+    fields += draw(
+        st.lists(st.tuples(st.sampled_from(["x", "Categories", "categories "]), values), max_size=2)
+    )
+    if repeats:
+        fields += draw(st.lists(st.tuples(st.sampled_from(REQUIRED), categories), max_size=2))
+    pairs = draw(st.permutations(fields) | st.just(fields))
+    return draw(written_object(pairs)).encode()
+
+
+@st.composite
+def plain_lines(draw: st.DrawFn) -> bytes:
+    """Draw a record in the usual form of the snapshot, which the filter drops without parsing."""
+    fields = {name: draw(texts) for name in REQUIRED}
+    return record(**{**fields, "categories": draw(categories), "x": draw(values)})
+
+
+@st.composite
+def damaged_lines(draw: st.DrawFn) -> bytes:
+    """Draw a record of which a piece is missing, as after an incomplete download."""
+    line = draw(plain_lines() | valid_lines(repeats=False).filter(bytes.isascii))
+    start = draw(st.integers(0, len(line)))
+    return line[:start] + line[start + draw(st.integers(1, 20)) :]
+
+
+@PROPERTY
+@given(st.lists(plain_lines() | valid_lines(), max_size=4))
+@example([record(title='{"categories":"cs.CL"}')])
+@example([record(title='"categories":"cs.CL', categories="physics.optics")])
+@example([rb'{"id":"1","title":"T","categories":"\u0063s.CL","abstract":"A"}'])
+@example([rb'{"id":"1","title":"T","\u0063ategories":"cs.CL","abstract":"A"}'])
+@example([b'{"id":"1","title":"T","categories":"math","abstract":"A","categories":"cs.CL"}'])
+@example([b'{"id":"1","title":"T","categories":"cs.CL","abstract":"A","categories":"math"}'])
+@example([b'{"id":"1","title":"T","categories":"math","abstract":"A","categories" :"cs.CL"}'])
+@example([b'{"id":"1","title":"T","x":{"categories":"math"},"abstract":"A","categories": "cs.CL"}'])
+@example([rb'{"id":"1","title":"\ud83d\ude00","categories":"cs.CL","abstract":"A"}'])
+def test_valid_records_are_selected_as_by_a_full_parse(lines: list[bytes]) -> None:
+    record_filter = RecordFilter(WANTED)
+    assert selected(record_filter, lines) == wanted(map(parsed, lines))
+    assert record_filter.lines == len(lines)
+    assert record_filter.other == len(lines) - len(wanted(map(parsed, lines)))
+    assert not record_filter.bad
+
+
+@PROPERTY
+@given(st.lists(plain_lines() | valid_lines(), max_size=4))
+def test_no_prefix_selects_all_valid_records(lines: list[bytes]) -> None:
+    record_filter = RecordFilter(())
+    assert selected(record_filter, lines) == [paper for paper in map(parsed, lines) if paper]
+    assert (record_filter.other, record_filter.read) == (0, len(lines))
+
+
+@PROPERTY
+@given(st.lists(plain_lines() | valid_lines(), max_size=3))
+def test_windows_line_ends_change_nothing(lines: list[bytes]) -> None:
+    with_cr = [line + b"\r" for line in lines]
+    assert selected(RecordFilter(WANTED), with_cr) == selected(RecordFilter(WANTED), lines)
+
+
+@PROPERTY
+@given(st.lists(damaged_lines(), max_size=4))
+def test_damaged_records_are_selected_as_by_a_full_parse(lines: list[bytes]) -> None:
+    record_filter = RecordFilter(WANTED)
+    papers = selected(record_filter, lines)
+    assert papers == wanted(map(parsed, lines))
+    assert len(
+        papers
+    ) + record_filter.other + record_filter.bad.total() + record_filter.blank == len(lines)
+
+
+@pytest.mark.parametrize("first", ["null", "5", '["cs.CL"]'])
+@pytest.mark.parametrize("key", REQUIRED)
+def test_last_of_repeated_keys_wins_whatever_the_first_holds(key: str, first: str) -> None:
+    line = f'{{"{key}":{first},'.encode() + record(categories="cs.CL")[1:]
+    record_filter = RecordFilter(WANTED)
+    assert selected(record_filter, [line]) == wanted([parsed(line)]) != []
+    assert not record_filter.bad
+
+
+def test_real_unwanted_records_are_dropped_without_parsing(
+    verbatim_snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = verbatim_snapshot.read_bytes().splitlines()
+    papers = wanted(map(parsed, lines))
+    decoded = []
+    decoder = msgspec.json.Decoder
+
+    class Counting:
+        def __init__(self, kind: type[Record]) -> None:
+            self.real = decoder(kind)
+
+        def decode(self, line: bytes) -> Any:
+            decoded.append(line)
+            return self.real.decode(line)
+
+    monkeypatch.setattr(msgspec.json, "Decoder", Counting)
+    assert selected(RecordFilter(WANTED), lines) == papers
+    unusual = [line for line in lines if not line.isascii()]
+    assert len(decoded) <= len(papers) + len(unusual)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"hello", "not_json"),
+        (record()[:-1], "not_json"),
+        (record(categories="cs.CL") + b",", "not_json"),
+        (b'{"id":"1"}{"id":"2"}', "not_json"),
+        (b"\0\0\0", "not_json"),
+        (rb'{"id":"1","title":"\ud800","categories":"cs.CL","abstract":"A"}', "not_json"),
+        (b'["id"]', "not_an_object"),
+        (b'"id"', "not_an_object"),
+        (b"null", "not_an_object"),
+        (b"{}", "no_id"),
+        *((record(**{name: ...}), f"no_{name}") for name in REQUIRED),
+        *((record(**{name: None}), f"{name}_is_not_text") for name in REQUIRED),
+        (record(id=704.0001), "id_is_not_text"),
+        (record(title=["T"]), "title_is_not_text"),
+        (record(abstract={"text": "A"}), "abstract_is_not_text"),
+        (record(categories=["cs.CL"]), "categories_is_not_text"),
+    ],
+)
+def test_bad_records_are_counted_by_reason(line: bytes, reason: str) -> None:
+    record_filter = RecordFilter(WANTED)
+    assert record_filter.select([PHYSICS, line, PHYSICS]) != []
+    assert record_filter.bad == {reason: 1}
+    assert record_filter.bad_lines == {reason: [2]}
+    assert (record_filter.other, record_filter.blank, record_filter.lines) == (0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id":"1","title":"\xff","categories":"cs.CL","abstract":"A"}',
+        b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    ],
+    ids=["not UTF-8", "deeply nested"],
+)
+def test_bad_records_do_not_stop_the_filter(line: bytes) -> None:
+    record_filter = RecordFilter(WANTED)
+    assert len(record_filter.select([PHYSICS, line, PHYSICS])) == 2
+    assert record_filter.bad == {"not_json": 1}
+
+
+def test_line_numbers_continue_over_blocks_and_include_blank_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record_filter = RecordFilter(WANTED)
+    record_filter.select([PHYSICS, b"", b"one", b"   \r", record()])
+    record_filter.select([b"two"])
+    record_filter.select([b"three", b"{}", b"four", b"five", b"six", b"seven"])
+    assert record_filter.bad == {"not_json": 7, "no_id": 1}
+    assert record_filter.bad_lines == {"not_json": [3, 6, 7, 9, 10], "no_id": [8]}
+    assert (record_filter.blank, record_filter.other, record_filter.lines) == (2, 1, 12)
+    logged = [int(number) for number in re.findall(r"Line (\d+) is not a readable", caplog.text)]
+    assert logged == [3, 6, 7, 8, 9, 10]
+
+
+def test_last_error_is_that_of_the_latest_lines() -> None:
+    record_filter = RecordFilter(WANTED)
+    record_filter.select([b"hello"])
+    assert record_filter.last_error == "not_json"
+    record_filter.select([record()])
+    assert record_filter.last_error is None

@@ -1,0 +1,25 @@
+# Fetch the checkpoints of the models.
+
+
+rule fetch_model:
+    input:
+        # Files of a local checkpoint are inputs, so that changed weights are noticed.
+        lambda wildcards: rule_values.checkpoint_files(
+            model_source(MODELS[wildcards.model])
+        ),
+    output:
+        directory("resources/models/{model}"),
+    log:
+        "<logs>/{model}/fetch_model.log",
+    # Local, because compute nodes often have no internet access.
+    localrule: True
+    conda:
+        "../../envs/embed.yaml"
+    params:
+        source=lambda wildcards: model_source(MODELS[wildcards.model]),
+        revision=lambda wildcards: rule_values.revision_option(MODELS[wildcards.model]),
+    message:
+        "Fetching {params.source}"
+    shell:
+        'python3 "$SCRIPTS/fetch_model.py" --name {params.source:q} {params.revision}'
+        " --folder {output:q} --log {log:q}"

@@ -1,0 +1,67 @@
+"""Inputs and parameters of rules that follow from the config."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .check import find_input
+from .derived import encoder_settings
+
+
+def model_source(name: str, folders: Sequence[Path]) -> str:
+    """Return where the checkpoint ``name`` comes from: the path of a local folder, else its Hugging Face id.
+
+    Args:
+        name: ``models[].name`` of the config.
+        folders: where a relative path is searched, in this order.
+    """
+    return str(find_input(name, folders, Path.is_dir) or name)
+
+
+def checkpoint_files(source: str) -> list[str]:
+    """Return the files of a local checkpoint, sorted; none for a Hugging Face id."""
+    return sorted(str(file) for file in Path(source).glob("*") if file.is_file())
+
+
+def revision_option(model: dict[str, Any]) -> str:
+    """Return the option of ``fetch_model.py`` for the model's revision, unquoted; none if it has no revision.
+
+    The schema allows only hexadecimal digits in a revision.
+    """
+    return f"--revision {model['revision']}" if model["revision"] else ""
+
+
+def encoder_json(model: dict[str, Any]) -> str:
+    """Return the encoder settings of ``model``, an entry of ``models``, as one line of JSON."""
+    return encoder_settings(model).to_json()
+
+
+def recorded_config(config: dict[str, Any], model: dict[str, Any]) -> str:
+    """Return the part of ``config`` that the manifest of a model's embeddings records, as JSON.
+
+    Args:
+        config: the config with all defaults.
+        model: the model's entry of ``models``. The other models are left out.
+    """
+    parts = {name: config[name] for name in ("snapshot", "corpus", "sample", "shards")}
+    return json.dumps({**parts, "model": model})
+
+
+def scores_by_model(models: Iterable[str], files: Iterable[str]) -> list[str]:
+    """Return ``--model <label> <files>`` for each of ``models``: the options of ``compare_models.py``.
+
+    Args:
+        models: the labels.
+        files: files of scores, each in ``<label>/evaluation/``.
+    """
+    files = list(files)
+    options: list[str] = []
+    for model in models:
+        options += ["--model", model, *(file for file in files if Path(file).parts[-3] == model)]
+    return options
+
+
+def paper_link(corpus_format: str) -> str:
+    """Return the URL prefix of a paper's page; empty for a corpus other than arXiv's."""
+    return "https://arxiv.org/abs/" if corpus_format == "arxiv" else ""
