@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.evaluation.labels import LEVELS
 from arxiv_embeddings.evaluation.reading import read_parquet
-from arxiv_embeddings.report.figures.categories import LEVELS, draw_categories
+from arxiv_embeddings.report.figures.categories import draw_categories
 from arxiv_embeddings.report.figures.scores import draw_scores
 from arxiv_embeddings.report.figures.style import save
 from arxiv_embeddings.report.inputs import count_categories
