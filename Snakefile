@@ -3,7 +3,7 @@
 # Another workflow can use this one as a module:
 #
 #     module arxiv:
-#         snakefile: "clone/Snakefile"
+#         snakefile: "arxiv-embeddings/Snakefile"
 #         config: config["arxiv"]
 #
 #     use rule * from arxiv as arxiv_*
@@ -17,7 +17,7 @@
 #     onerror:
 #         arxiv.onerror()
 #
-# - The module needs a clone on this machine: the rules call scripts of the clone.
+# - The module needs a clone on this machine: the rules call its scripts. All modules of one workflow must use one clone.
 # - `config:` gives the whole config. As in every module, config/config.yaml is then not read: settings that the
 #   user did not choose would cost GPU hours. Only keys that have a default in config/README.md may be left out.
 # - Snakemake runs only the handlers of the main workflow. The three calls above check the snapshot and the cluster

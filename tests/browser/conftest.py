@@ -7,18 +7,20 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The sandbox does not start as root, as which CI runs; the pages are our own. SwiftShader draws WebGL without a GPU.
+# CI runs as root, where the sandbox does not start; it is not needed for our own pages. SwiftShader draws WebGL
+# without a GPU.
 OPTIONS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 PAPER_PAGES = "https://arxiv.org/**"
-expect.set_options(timeout=20_000)  # a slow machine that draws without a GPU
+# A slow machine without a GPU needs some time to draw.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium of the system, or a skip."""
+    """The headless Chromium of this machine; without one the test is skipped."""
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
-        pytest.skip(f"needs a browser, and none of {', '.join(NAMES)} is on the PATH")
+        pytest.skip(f"none of {', '.join(NAMES)} is on the PATH: install Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         yield browser
@@ -27,9 +29,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that is offline. The test fails if it raised an error or asked for something on the network.
+    """A page that is offline. The test fails if the page raises an error or makes a network request.
 
-    A paper's page on arXiv may be asked for: that is what a click is for. It is answered here.
+    Only the page of a paper on arXiv may be requested, as a click opens it; the request is answered here.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 800}, offline=True)
     wrong: list[str] = []

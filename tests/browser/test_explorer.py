@@ -1,4 +1,4 @@
-"""The explorer page as a person uses it: opened from a file, without a network."""
+"""The interactive page of a map as a person uses it: opened from a file, without a network."""
 
 import subprocess
 from collections.abc import Callable
@@ -19,7 +19,7 @@ PLACE = "(row) => [map._fullLayout.xaxis._offset + map._fullLayout.xaxis.d2p(x[r
 
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """400 papers of 12 categories; the first is alone, far from the others, and has an evil title."""
+    """400 papers of 12 categories; the first is far from the others and has markup in its title."""
     folder = tmp_path_factory.mktemp("model")
     make_papers(folder / "papers.parquet", PAPERS, categories=12)
     make_evaluation(folder)
@@ -54,11 +54,12 @@ def make_page(
 def open_page(page: Page, file: Path) -> None:
     page.goto(file.as_uri())
     expect(page.locator("#map")).to_have_attribute("data-shown", str(PAPERS))
-    expect(page.locator(".no-webgl")).to_have_count(0)  # plotly's sign that it cannot draw
+    # Plotly shows this element if it cannot draw.
+    expect(page.locator(".no-webgl")).to_have_count(0)
 
 
 def move_to(page: Page, row: int) -> tuple[float, float]:
-    """Put the mouse on a paper; return where it is."""
+    """Move the mouse to a paper and return its position."""
     box = page.locator("#map").bounding_box()
     assert box
     left, top = page.evaluate(PLACE, row)
@@ -69,17 +70,17 @@ def move_to(page: Page, row: int) -> tuple[float, float]:
 
 
 def drawn(page: Page) -> list[int]:
-    """The number of points in each trace: hidden ones, the rest, groups, the ringed one."""
+    """The number of points in each trace: hidden papers, the rest, the groups, the paper with the ring."""
     counts: list[int] = page.evaluate("map.data.map((trace) => trace.x.length)")
     return counts
 
 
-def test_it_shows_every_paper_and_how_the_map_was_made(page: Page, file: Path) -> None:
+def test_every_paper_and_the_method_of_the_map_are_shown(page: Page, file: Path) -> None:
     open_page(page, file)
     assert sum(drawn(page)) == PAPERS
     assert drawn(page)[0] == 0
     expect(page.get_by_role("heading", name="some-model")).to_be_visible()
-    expect(page.get_by_text("PCA (stand-in for PHATE) map of 400 papers")).to_be_visible()
+    expect(page.get_by_text("PCA (in place of PHATE) map of 400 papers")).to_be_visible()
     expect(page.get_by_role("status")).to_have_text("400 of 400 papers shown")
 
 
@@ -104,7 +105,7 @@ def test_a_click_opens_the_paper(page: Page, file: Path) -> None:
     assert opened.value.url == "https://arxiv.org/abs/hep-th/9901001"
 
 
-def test_search_is_used_with_the_keyboard(page: Page, file: Path) -> None:
+def test_search_works_with_the_keyboard(page: Page, file: Path) -> None:
     open_page(page, file)
     page.keyboard.press("/")
     page.keyboard.type("PAPER 17 ON ")
@@ -115,7 +116,8 @@ def test_search_is_used_with_the_keyboard(page: Page, file: Path) -> None:
     page.keyboard.press("Tab")
     expect(result).to_be_focused()
     expect(page.locator("#card-title")).to_contain_text("Paper 17 on arch")
-    assert drawn(page)[-1] == 1  # the ring around it
+    # The ring around it.
+    assert drawn(page)[-1] == 1
     page.get_by_role("searchbox").fill("no such paper")
     expect(page.get_by_role("status")).to_have_text("0 of 400 papers shown")
     page.get_by_role("searchbox").fill("")
@@ -143,15 +145,16 @@ def test_categories_are_filtered_at_both_levels(page: Page, papers: Path, file: 
     expect(page.get_by_role("status")).to_have_text("400 of 400 papers shown")
 
 
-def test_papers_are_coloured_by_either_level(page: Page, file: Path) -> None:
+def test_papers_can_be_coloured_by_each_level(page: Page, file: Path) -> None:
     open_page(page, file)
     used = "map.data.filter((trace) => trace.x.length).length"
-    assert page.evaluate(used) == 10  # nine categories and the rest
+    # Nine categories and the rest.
+    assert page.evaluate(used) == 10
     page.get_by_role("radio", name="category 0").check()
     assert page.evaluate(used) == 2
 
 
-def test_the_wheel_zooms_and_a_filter_keeps_the_view(page: Page, file: Path) -> None:
+def test_the_wheel_zooms_and_filtering_keeps_the_view(page: Page, file: Path) -> None:
     open_page(page, file)
     whole = page.evaluate("map._fullLayout.xaxis.range.slice()")
     move_to(page, 5)
@@ -160,7 +163,8 @@ def test_the_wheel_zooms_and_a_filter_keeps_the_view(page: Page, file: Path) -> 
         "(width) => map._fullLayout.xaxis.range[1] - map._fullLayout.xaxis.range[0] < width",
         arg=whole[1] - whole[0],
     )
-    page.wait_for_timeout(300)  # plotly redraws some time after the last turn of the wheel
+    # Plotly redraws some time after the last turn of the wheel.
+    page.wait_for_timeout(300)
     near = page.evaluate("map._fullLayout.xaxis.range.slice()")
     page.get_by_role("checkbox", name="arch1", exact=True).uncheck()
     assert page.evaluate("map._fullLayout.xaxis.range.slice()") == pytest.approx(near)

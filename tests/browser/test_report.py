@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from support.once import built_once
 from support.running import model, with_snapshot
 
 MODELS = [model(), model("minilm-cls", pooling="cls")]
-PICTURES = [
+FIGURES = [
     "clusters and categories",
     "map by category 0",
     "map by category 1",
@@ -19,10 +20,15 @@ PICTURES = [
 PAPERS = 40
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of two models on 40 papers."""
-    workflow = with_snapshot(tmp_path_factory.mktemp("report"))
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The unpacked report of two models on 40 papers."""
+    folder = built_once(tmp_path_factory, worker_id, "report", build_report)
+    return folder / "report/report.html"
+
+
+def build_report(folder: Path) -> None:
+    workflow = with_snapshot(folder)
     settings: dict[str, Any] = {
         "models": MODELS,
         "sample": {"size": PAPERS},
@@ -30,11 +36,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     workflow.run("report", **settings)
     assert workflow.run("report", **settings).jobs == {}
-    # As one HTML file the report holds the pages as data: addresses, and Chromium opens none beyond 2 MB.
+    # In one HTML file the pages would be data: addresses, and Chromium opens none beyond 2 MB.
     workflow.run("report", "--report", "report.zip", **settings)
-    with zipfile.ZipFile(workflow.folder / "report.zip") as packed:
-        packed.extractall(workflow.folder)
-    return workflow.folder / "report/report.html"
+    with zipfile.ZipFile(folder / "report.zip") as packed:
+        packed.extractall(folder)
 
 
 def open_results(page: Page, report: Path, category: str) -> None:
@@ -48,27 +53,27 @@ def show(page: Page, name: str) -> None:
     row.get_by_role("link").or_(row.get_by_role("button")).first.click()
 
 
-def test_it_has_every_picture_of_every_model(page: Page, report: Path) -> None:
+def test_every_figure_of_every_model_is_shown(page: Page, report: Path) -> None:
     for category in ("minilm", "minilm-cls"):
         open_results(page, report, category)
-        for name in PICTURES:
+        for name in FIGURES:
             expect(page.get_by_text(name, exact=True)).to_be_visible()
             show(page, name)
-            picture = page.locator("img[src$='.svg']").last
-            expect(picture).to_be_visible()
-            page.wait_for_function("(img) => img.naturalWidth > 300", arg=picture.element_handle())
+            figure = page.locator("img[src$='.svg']").last
+            expect(figure).to_be_visible()
+            page.wait_for_function("(img) => img.naturalWidth > 300", arg=figure.element_handle())
 
 
-def test_the_explorer_works_inside_it(page: Page, report: Path) -> None:
+def test_the_interactive_map_works_inside_the_report(page: Page, report: Path) -> None:
     open_results(page, report, "minilm")
-    show(page, "map to explore")
+    show(page, "interactive map")
     explorer = page.frame_locator("iframe")
     expect(explorer.get_by_role("status")).to_have_text(f"{PAPERS} of {PAPERS} papers shown")
     expect(explorer.locator("#map")).to_have_attribute("data-shown", str(PAPERS))
     expect(explorer.locator(".no-webgl")).to_have_count(0)
 
 
-def test_it_compares_the_models_and_says_how_they_were_made(page: Page, report: Path) -> None:
+def test_models_are_compared_and_their_provenance_is_shown(page: Page, report: Path) -> None:
     open_results(page, report, "Comparison")
     show(page, "table of scores and differences")
     table = page.frame_locator("iframe")

@@ -13,7 +13,7 @@ def test_a_plain_run_evaluates_nothing(finished: Workflow) -> None:
 
 def test_two_models_are_compared_on_the_same_papers(fresh: Workflow) -> None:
     target = "results/test/comparison/differences.csv"
-    # A model may have the name of the corpus, so a path that contains the label may belong to another model.
+    # A corpus and a model may have the same name, so a label does not identify the owner of a file.
     models = [model(), model("test", pooling="cls")]
     config: dict[str, Any] = {"models": models, "sample": {"size": 60}, "shards": {"size": 60}}
     jobs = fresh.run(target, **config).jobs

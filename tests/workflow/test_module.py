@@ -15,12 +15,13 @@ SNAKEFILE = ROOT / "Snakefile"
 CONFIG: dict[str, Any] = {
     "corpus": {"name": "test", "categories": ["cs.", "physics."]},
     "sample": {"size": 25, "seed": 42},
+    "shards": {"size": 100},
 }
 JOBS = {
     "fetch_model": 1,
     "filter_papers": 1,
     "sample_papers": 1,
-    "embed_shard": 3,
+    "embed_shard": 1,
     "merge_shards": 1,
 }
 
@@ -52,7 +53,7 @@ def test_rules_without_a_prefix(fresh: Workflow, finished: Workflow) -> None:
     run = module.run(**CONFIG)
     assert run.jobs == JOBS
     assert "Papers    25 papers of cs., physics., drawn with seed 42" in run.output
-    np.testing.assert_allclose(module.embeddings(), finished.embeddings(), atol=1e-6)
+    np.testing.assert_allclose(module.embeddings(), finished.embeddings(), atol=1e-5)
     papers, expected = (
         pd.read_parquet(workflow.results / "minilm/papers.parquet")
         for workflow in (module, finished)
@@ -65,18 +66,14 @@ def test_rules_without_a_prefix(fresh: Workflow, finished: Workflow) -> None:
 def test_rules_with_a_prefix(fresh: Workflow) -> None:
     """The number of shards becomes known by a checkpoint, which has another name in the module."""
     module = with_module(fresh, "as arxiv_*")
-    config: dict[str, Any] = {
-        **CONFIG,
-        "sample": {"size": "all", "seed": 42},
-        "shards": {"size": 60},
-    }
-    jobs = {f"arxiv_{rule}": count for rule, count in {**JOBS, "embed_shard": 2, "all": 1}.items()}
+    config = {**CONFIG, "sample": {"size": "all", "seed": 42}}
+    jobs = {f"arxiv_{rule}": count for rule, count in {**JOBS, "all": 1}.items()}
     assert module.run(**config).jobs == jobs
     assert module.embeddings().shape == (100, 384)
     report = module.run("--dry-run", "arxiv_report", **config).output
     for rule in ("cluster_embeddings", "draw_model", "make_explorer", "write_tables", "report"):
         assert f"\narxiv_{rule} " in report
-    assert "embed_shard" not in report
+    assert "\narxiv_embed_shard " not in report
 
 
 def test_handlers_check_the_snapshot_before_any_job(fresh: Workflow) -> None:

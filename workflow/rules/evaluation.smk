@@ -1,4 +1,4 @@
-# From the embeddings to scores, clusters and maps. Nothing here belongs to rule all: `snakemake report` asks for it.
+# From the embeddings to clusterings, maps and scores. Rule all needs none of this: `snakemake report` runs it.
 
 
 rule cluster_embeddings:
@@ -16,7 +16,7 @@ rule cluster_embeddings:
         "../../envs/evaluate.yaml"
     threads: 2
     resources:
-        # Whatever the number of papers; see arxiv_embeddings/evaluation/clustering.py.
+        # Enough for any number of papers; see arxiv_embeddings/evaluation/clustering.py.
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
     message:
@@ -40,7 +40,7 @@ rule score_space:
         "../../envs/evaluate.yaml"
     threads: 2
     resources:
-        # Whatever the number of papers; see arxiv_embeddings/evaluation/space.py.
+        # Enough for any number of papers; see arxiv_embeddings/evaluation/geometry.py.
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
     message:
@@ -55,7 +55,7 @@ rule map_embeddings:
         "<results>/{model}/embeddings.npy",
     output:
         map="<results>/{model}/evaluation/map.parquet",
-        about="<results>/{model}/evaluation/map.json",
+        map_report="<results>/{model}/evaluation/map.json",
     log:
         "<logs>/{model}/map_embeddings.log",
     benchmark:
@@ -64,14 +64,14 @@ rule map_embeddings:
         "../../envs/phate.yaml"
     threads: 2
     resources:
-        # Whatever the number of papers; see arxiv_embeddings/evaluation/maps.py.
+        # Enough for any number of papers; see arxiv_embeddings/evaluation/maps.py.
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
     message:
         "Mapping the embeddings of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/map_embeddings.py" --embeddings {input:q} --threads {threads}'
-        " --map {output.map:q} --about {output.about:q} --log {log:q}"
+        " --map {output.map:q} --map-report {output.map_report:q} --log {log:q}"
 
 
 rule score_map:
@@ -79,7 +79,7 @@ rule score_map:
         embeddings="<results>/{model}/embeddings.npy",
         papers="<results>/{model}/papers.parquet",
         map="<results>/{model}/evaluation/map.parquet",
-        about="<results>/{model}/evaluation/map.json",
+        map_report="<results>/{model}/evaluation/map.json",
     output:
         "<results>/{model}/evaluation/map-scores.parquet",
     log:
@@ -96,7 +96,7 @@ rule score_map:
         "Scoring the map of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/score_map.py" --embeddings {input.embeddings:q} --papers {input.papers:q}'
-        " --map {input.map:q} --about {input.about:q} --scores {output:q} --log {log:q}"
+        " --map {input.map:q} --map-report {input.map_report:q} --scores {output:q} --log {log:q}"
 
 
 rule compare_models:

@@ -1,6 +1,6 @@
-# From the evaluation to pictures, pages and the report. `snakemake report` makes them all;
-# `snakemake report --report report.zip` then packs them; unpacked, its report.html opens in a browser. (As a
-# single report.html it would open as well, but not the map to explore: browsers refuse data: addresses of that size.)
+# From the evaluation to figures, pages and the report. `snakemake report` makes them; `snakemake report --report
+# report.zip` then packs them, and the unpacked report.html opens in a browser. `--report report.html` would also open,
+# but not the interactive map inside it: browsers refuse data: addresses of that size.
 
 
 rule count_tokens:
@@ -77,7 +77,7 @@ rule draw_model:
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Drawing the pictures of {wildcards.model}"
+        "Drawing the figures of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/draw_model.py" --label {wildcards.model} --papers {input.papers:q}'
         " --manifest {input.manifest:q} --map {input.map:q} --map-report {input.map_report:q}"
@@ -91,7 +91,7 @@ rule make_explorer:
         map_report="<results>/{model}/evaluation/map.json",
     output:
         in_report(
-            "<results>/{model}/evaluation/explorer.html", "explorer", "map to explore"
+            "<results>/{model}/evaluation/explorer.html", "explorer", "interactive map"
         ),
     log:
         "<logs>/{model}/make_explorer.log",
@@ -106,7 +106,7 @@ rule make_explorer:
     params:
         link=rule_values.paper_link(FORMAT),
     message:
-        "Making the page to explore the map of {wildcards.model}"
+        "Making the interactive map of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/make_explorer.py" --label {wildcards.model} --papers {input.papers:q}'
         " --map {input.map:q} --map-report {input.map_report:q} --link {params.link:q}"
@@ -116,11 +116,11 @@ rule make_explorer:
 rule draw_comparison:
     input:
         corpus="<results>/papers.parquet",
-        # Every model has the same papers.
+        # All models have the same papers.
         sample=f"<results>/{next(iter(MODELS))}/papers.parquet",
         scores="<results>/comparison/scores.parquet",
     output:
-        in_report("<results>/comparison/scores.svg", "scores-picture", "scores"),
+        in_report("<results>/comparison/scores.svg", "scores-figure", "scores"),
         in_report(
             "<results>/comparison/categories.svg", "categories", "papers by category"
         ),
@@ -139,7 +139,7 @@ rule draw_comparison:
         name=CORPUS,
         folder=subpath(output[0], parent=True),
     message:
-        "Drawing the pictures of all models"
+        "Drawing the figures of all models"
     shell:
         'python3 "$SCRIPTS/draw_comparison.py" --name {params.name:q} --corpus {input.corpus:q}'
         " --sample {input.sample:q} --scores {input.scores:q} --folder {params.folder:q} --log {log:q}"
@@ -148,7 +148,7 @@ rule draw_comparison:
 rule write_tables:
     input:
         manifests=expand("<results>/{model}/manifest.json", model=MODELS),
-        maps=expand("<results>/{model}/evaluation/map.json", model=MODELS),
+        map_reports=expand("<results>/{model}/evaluation/map.json", model=MODELS),
         scores="<results>/comparison/scores.parquet",
         differences="<results>/comparison/differences.parquet",
     output:
@@ -176,7 +176,7 @@ rule write_tables:
         "Writing the tables of the report"
     shell:
         'python3 "$SCRIPTS/write_tables.py" --labels {params.labels:q} --manifests {input.manifests:q}'
-        " --maps {input.maps:q} --scores {input.scores:q} --differences {input.differences:q}"
+        " --map-reports {input.map_reports:q} --scores {input.scores:q} --differences {input.differences:q}"
         " --scores-page {output.scores:q} --provenance-page {output.provenance:q} --log {log:q}"
 
 

@@ -1,4 +1,4 @@
-"""Put the scores of all models into one table, and say which of their differences are real."""
+"""Put the scores of all models into one table, and test which differences between models are real."""
 
 import argparse
 from pathlib import Path
@@ -29,7 +29,7 @@ if __name__ == "__main__":
         action="append",
         required=True,
         metavar=("LABEL", "FILE"),
-        help="a model's label and its files of scores; once for each model",
+        help="label of a model and its Parquet files of scores; repeat for each model",
     )
     for table in ("scores", "differences"):
         parser.add_argument(
@@ -38,6 +38,6 @@ if __name__ == "__main__":
             nargs="+",
             required=True,
             metavar="FILE",
-            help="files to write: .parquet, .csv, .json",
+            help="files to write; the suffix sets the format: .parquet, .csv or .json",
         )
     run(main, parser)

@@ -13,7 +13,7 @@ from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.common.files import written_beside
 from arxiv_embeddings.common.progress import Progress
 from arxiv_embeddings.corpus.papers import read_papers
-from arxiv_embeddings.report.inputs import read_json
+from arxiv_embeddings.evaluation.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,9 @@ def main(arguments: argparse.Namespace) -> None:
     embedded = int(np.minimum(tokens, encoder["max_length"]).sum())
     if embedded != manifest["tokens"]:
         raise InputError(
-            f"{arguments.manifest} says that {manifest['tokens']:,} tokens were embedded, but the papers in "
-            f"{arguments.papers} have {embedded:,} for the tokenizer in {arguments.model}: the files do not "
-            "belong together. Delete that folder, so that the model is fetched and the papers are embedded anew."
+            f"{arguments.manifest} records {manifest['tokens']:,} embedded tokens, but the tokenizer in "
+            f"{arguments.model} counts {embedded:,} in {arguments.papers}: these files belong to different runs. "
+            f"Delete {arguments.model} and run again to fetch the model and recompute the embeddings."
         )
     log.info("%s papers have %.1f tokens on average.", f"{papers:,}", tokens.mean())
     with written_beside(arguments.tokens) as partial:
@@ -47,10 +47,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--papers", type=Path, required=True, help="Parquet file of a model's papers"
-    )
+    parser.add_argument("--papers", type=Path, required=True, help="papers.parquet of the model")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest of its embeddings")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest.json of the model")
     parser.add_argument("--tokens", type=Path, required=True, help="Parquet file to write")
     run(main, parser)

@@ -1,4 +1,4 @@
-"""Score the space of a model's vectors: neighbours, silhouettes, cosines, lengths, and MTEB's protocol."""
+"""Score the space of a model's vectors: neighbours, silhouettes, cosines, text lengths, and MTEB's protocol."""
 
 import argparse
 from pathlib import Path
@@ -20,7 +20,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--embeddings", type=Path, required=True, help=".npy file of the vectors")
-    parser.add_argument("--papers", type=Path, required=True, help="Parquet file of their papers")
+    parser.add_argument(
+        "--embeddings", type=Path, required=True, help="embeddings.npy of the model"
+    )
+    parser.add_argument("--papers", type=Path, required=True, help="papers.parquet of the model")
     parser.add_argument("--scores", type=Path, required=True, help="Parquet file to write")
     run(main, parser)

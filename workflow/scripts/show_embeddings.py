@@ -1,4 +1,4 @@
-"""Print where the embeddings of a model lie and what their first rows hold."""
+"""Print the files of a model's embeddings, their shapes and their first rows."""
 
 import argparse
 import json
@@ -27,5 +27,5 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="a model's folder of results")
+    parser.add_argument("folder", type=Path, help="results folder of a model")
     main(parser.parse_args().folder)

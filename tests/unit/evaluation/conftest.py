@@ -1,4 +1,4 @@
-"""What the tests of the evaluation share."""
+"""One thread for all tests of the evaluation."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Compute in one thread, commands too: on small data and a busy machine threads wait for one another."""
+    """Compute in one thread, also in commands: with small data on a busy machine, threads mostly wait for each other."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with threadpool_limits(limits=1):
         yield

@@ -1,4 +1,4 @@
-"""Draws depend on the number of papers alone, and intervals cover what they should."""
+"""Draws depend on the number of papers alone, and intervals have the stated coverage."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,10 @@ from arxiv_embeddings.evaluation.bootstrap import (
     bootstrap,
     centred,
     interval,
+    mean_replicates,
     resample,
     subsample,
+    subsample_note,
 )
 
 
@@ -20,7 +22,7 @@ def test_subsample_is_seeded_sorted_and_nested() -> None:
     assert (subsample(5, 10) == np.arange(5)).all()
 
 
-def test_resample_draws_as_many_papers_the_same_every_time_and_others_in_every_replicate() -> None:
+def test_a_replicate_draws_as_many_papers_and_always_the_same() -> None:
     counts = resample(500, 3)
     assert counts.shape == (500,) and counts.sum() == 500 and counts.max() > 1
     assert (counts == resample(500, 3)).all()
@@ -36,13 +38,13 @@ def test_spread_of_the_mean_is_its_standard_error() -> None:
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(400), rel=0.2)
 
 
-def test_several_scores_at_once() -> None:
+def test_several_scores_are_computed_at_once() -> None:
     replicates = bootstrap(10, lambda counts: [float(counts[0]), float(counts[1])])
     assert replicates.shape == (REPLICATES, 2)
     assert (replicates[:, 1] == bootstrap(10, lambda counts: float(counts[1]))).all()
 
 
-def test_interval_leaves_two_and_a_half_percent_on_either_side() -> None:
+def test_interval_leaves_out_two_and_a_half_percent_on_each_side() -> None:
     assert interval(np.arange(201.0)) == pytest.approx((5.0, 195.0))
 
 
@@ -50,3 +52,17 @@ def test_centred_replicates_keep_their_spread_around_the_value() -> None:
     moved = centred(np.array([1.0, 2.0, 6.0]), 0.5)
     assert moved.mean() == pytest.approx(0.5)
     assert np.diff(moved).tolist() == pytest.approx([1.0, 4.0])
+
+
+def test_replicates_of_the_mean_weigh_the_values_by_their_counts() -> None:
+    values = np.array([True, False, False, True, False])
+    wanted = [np.repeat(values, resample(5, replicate)).mean() for replicate in range(REPLICATES)]
+    np.testing.assert_allclose(mean_replicates(values), wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "papers", "note"),
+    [(999, 1_000, "a random sample of 999 of 1,000 papers"), (1_000, 1_000, "")],
+)
+def test_a_note_states_a_subsample(size: int, papers: int, note: str) -> None:
+    assert subsample_note(size, papers) == note

@@ -1,4 +1,4 @@
-"""All clusterings of a model, as the command makes them: files, subsamples, odd inputs."""
+"""All clusterings of a model: the files of the command, subsamples, and unusual inputs."""
 
 import subprocess
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.evaluation import clustering
-from arxiv_embeddings.evaluation.clustering import cluster_all
+from arxiv_embeddings.evaluation.clustering import all_clusterings
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.scores import Score, read_scores
 from sklearn.metrics import v_measure_score
@@ -21,7 +21,7 @@ METHODS = ("kmeans category 0", "kmeans category 1", "tree category 0", "tree ca
 
 
 def write_model(folder: Path, fine: np.ndarray, noise: float = 0.3, seed: int = 0) -> None:
-    """Embeddings around classes ``fine``, two of which make a coarse one, and their papers."""
+    """Write embeddings around the classes ``fine``, pairs of which form a coarse class, and their papers."""
     rng = np.random.default_rng(seed)
     centres = np.repeat(rng.normal(size=(10, 8)), 2, axis=0) + 0.5 * rng.normal(size=(20, 8))
     vectors = centres[fine] + noise * rng.normal(size=(len(fine), 8))
@@ -39,7 +39,7 @@ def write_papers(folder: Path, fine: np.ndarray) -> None:
 
 def cluster(folder: Path) -> Run:
     matrix = np.load(folder / "embeddings.npy", mmap_mode="r")
-    return cluster_all(matrix, read_labels(folder / "papers.parquet", len(matrix)))
+    return all_clusterings(matrix, read_labels(folder / "papers.parquet", len(matrix)))
 
 
 def command(script: Script, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_command_writes_clusters_and_scores(script: Script, tmp_path: Path) -> N
             assert wanted > 0.5
 
 
-def test_same_vectors_of_any_length_give_the_same_scores(tmp_path: Path) -> None:
+def test_the_length_of_vectors_does_not_change_the_scores(tmp_path: Path) -> None:
     write_model(tmp_path, np.arange(120) % 6)
     table, scores = cluster(tmp_path)
     vectors = np.load(tmp_path / "embeddings.npy")
@@ -80,13 +80,13 @@ def test_same_vectors_of_any_length_give_the_same_scores(tmp_path: Path) -> None
     again, scores_again = cluster(tmp_path)
     assert again == table
     assert [score.key for score in scores_again] == [score.key for score in scores]
-    # Heights of the tree that are equal up to rounding may come in another order.
+    # Heights of the tree that are equal up to rounding may change their order.
     for one, other in zip(scores_again, scores, strict=True):
         assert one.value == pytest.approx(other.value)
         assert one.replicates == pytest.approx(other.replicates)
 
 
-def test_subsamples_are_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_state_the_subsample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clustering, "KMEANS_PAPERS", 150)
     monkeypatch.setattr(clustering, "TREE_PAPERS", 60)
     write_model(tmp_path, np.arange(200) % 6)
@@ -98,7 +98,7 @@ def test_subsamples_are_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for score in scores:
         used = 150 if score.method == "MiniBatchKMeans" else 60
         assert score.papers == used
-        assert score.note == f"on {used} of 200 papers, drawn with seed 42"
+        assert score.note == f"a random sample of {used} of 200 papers"
     inside = columns["tree category 1"] >= 0
     codes = (columns["row"] % 6)[inside]
     value = next(
@@ -114,13 +114,13 @@ def test_subsamples_are_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         pytest.param(
             [0, 1] * 15, None, {"category 0 has fewer than two classes", ""}, id="one coarse class"
         ),
-        pytest.param([2, 5, 8], None, {"is a single paper", "undefined"}, id="single papers"),
+        pytest.param([2, 5, 8], None, {"has a single paper", "undefined"}, id="single papers"),
         pytest.param(
-            [0, 3] * 15, 0.5, {"all vectors fall into one cluster", "all vectors are identical"}, id="identical vectors"
+            [0, 3] * 15, 0.5, {"all vectors are in one cluster", "all vectors are identical"}, id="identical vectors"
         ),
     ],
 )  # fmt: skip
-def test_odd_inputs_are_omitted_with_a_reason(
+def test_scores_of_unusual_inputs_are_omitted_with_a_reason(
     tmp_path: Path, fine: list[int], value: float | None, reasons: set[str]
 ) -> None:
     write_model(tmp_path, np.array(fine))
@@ -136,18 +136,20 @@ def test_odd_inputs_are_omitted_with_a_reason(
 
 
 @pytest.mark.parametrize("damage", ["rows", "zero", "cut"])
-def test_what_does_not_fit_ends_the_command_with_one_line(
+def test_bad_input_ends_the_command_with_a_message(
     script: Script, tmp_path: Path, damage: str
 ) -> None:
     write_model(tmp_path, np.arange(30) % 6)
     vectors = np.load(tmp_path / "embeddings.npy")
     if damage == "rows":
         write_papers(tmp_path, np.arange(29) % 6)
-        reason = "lists 29 papers, but the embeddings have 30 rows"
+        reason = "has 29 papers, but the embeddings have 30 rows"
     elif damage == "zero":
         vectors[7] = 0
         np.save(tmp_path / "embeddings.npy", vectors)
-        reason = "Row 7 of the embeddings is zero or not finite"
+        reason = (
+            "1 of 30 rows of the embeddings are zero or not finite, the first of which is row 7"
+        )
     else:
         data = (tmp_path / "embeddings.npy").read_bytes()
         (tmp_path / "embeddings.npy").write_bytes(data[:-1])

@@ -1,4 +1,4 @@
-"""Models side by side: tables in three formats, and differences that are paired."""
+"""Models side by side: tables in three formats, and paired differences."""
 
 import csv
 import json
@@ -19,13 +19,19 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 KEY = ("space", "k-NN", "accuracy_1", "category 0")
 RNG = np.random.default_rng(0)
-EASY = RNG.random(400)  # how easy each paper is
+# How easy each paper is.
+EASY = RNG.random(400)
 
 
 def score(values: np.ndarray, metric: str = "accuracy_1") -> Score:
     """The mean of a value per paper, as a score."""
-    key = ("space", "k-NN", metric, "category 0")
-    return measured(*key, float(values.mean()), len(values), "", mean_replicates(values))
+    return measured(
+        *("space", "k-NN", metric, "category 0"),
+        value=float(values.mean()),
+        papers=len(values),
+        note="",
+        replicates=mean_replicates(values),
+    )
 
 
 def rows(**models: list[Score]) -> list[dict[str, Any]]:
@@ -34,7 +40,7 @@ def rows(**models: list[Score]) -> list[dict[str, Any]]:
 
 
 def test_a_small_difference_on_the_same_papers_is_real() -> None:
-    """The scores' own intervals overlap widely; the same papers are hard for both models."""
+    """The intervals of the scores overlap widely, but the same papers are hard for both models."""
     a, b = score(EASY + 0.02 + RNG.normal(0, 0.05, 400)), score(EASY)
     assert a.interval[0] is not None and b.interval[1] is not None
     assert a.interval[0] < b.interval[1]
@@ -48,7 +54,7 @@ def test_a_small_difference_on_the_same_papers_is_real() -> None:
     assert turned["real"] is True and turned["difference"] == -row["difference"]
 
 
-def test_chance_is_seldom_called_real() -> None:
+def test_differences_by_chance_are_rarely_real() -> None:
     real = [
         rows(a=[score(EASY + RNG.normal(0, 0.1, 400))], b=[score(EASY)])[0]["real"]
         for _ in range(40)
@@ -56,7 +62,7 @@ def test_chance_is_seldom_called_real() -> None:
     assert sum(real) <= 6
 
 
-def test_one_model_has_scores_and_no_differences() -> None:
+def test_one_model_has_scores_but_no_differences() -> None:
     assert rows(a=[score(EASY)]) == []
     assert all_scores({"a": [score(EASY)]}).num_rows == 1
 
@@ -71,23 +77,25 @@ def test_three_models_make_three_pairs() -> None:
     assert all(row["difference"] == 0 and row["real"] is False for row in found)
 
 
-def test_what_cannot_be_compared_says_why() -> None:
-    omitted = Score(*KEY, None, 400, "omitted: a reason")
+def test_a_note_gives_the_reason_why_scores_are_not_compared() -> None:
+    omitted = Score(*KEY, value=None, papers=400, note="omitted: a reason")
     (row,) = rows(a=[score(EASY)], b=[omitted])
     assert row["note"] == "b: omitted: a reason"
     assert row["difference"] is row["low"] is row["high"] is row["real"] is None
     found = rows(a=[score(EASY)], b=[score(EASY, "accuracy_10")])
     assert [(row["metric"], row["note"]) for row in found] == [
-        ("accuracy_1", "b: has no such score"),
-        ("accuracy_10", "a: has no such score"),
+        ("accuracy_1", "b: does not have this score"),
+        ("accuracy_10", "a: does not have this score"),
     ]
-    (row,) = rows(a=[score(EASY)], b=[Score(*KEY, 0.25, 400)])
+    (row,) = rows(a=[score(EASY)], b=[Score(*KEY, value=0.25, papers=400)])
     assert row["difference"] == pytest.approx(EASY.mean() - 0.25)
     assert row["real"] is None and row["note"] == "no interval: one of the scores has none"
 
 
-def test_models_judged_on_other_papers_are_told() -> None:
-    with pytest.raises(InputError, match=r"accuracy_1 .* on 400 papers for a, but on 399 for b"):
+def test_models_with_different_papers_are_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"accuracy_1 .* on 400 papers for a, but on 399 papers for b"
+    ):
         rows(a=[score(EASY)], b=[score(EASY[1:])])
 
 
@@ -102,10 +110,11 @@ def run(script: Script, folder: Path, *models: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two files of scores of the models a and b."""
+    """Two files of scores of each of the models a and b."""
     for model, values in (("a", EASY + 0.1), ("b", EASY)):
         write_scores(tmp_path / f"{model}-1", [score(values)])
-        omitted = Score("tree", "Ward tree", "x", "", None, 400, 'omitted: "quoted", with commas')
+        key = ("tree", "Ward tree", "x", "")
+        omitted = Score(*key, value=None, papers=400, note='omitted: "quoted", with commas')
         write_scores(tmp_path / f"{model}-2", [omitted])
     return tmp_path
 
@@ -140,7 +149,7 @@ def test_command_with_one_model(script: Script, folder: Path) -> None:
     assert (folder / "differences.csv").read_text().startswith('"model a","model b"')
 
 
-def test_command_tells_of_a_damaged_file_and_writes_nothing(script: Script, folder: Path) -> None:
+def test_command_reports_a_damaged_file_and_writes_nothing(script: Script, folder: Path) -> None:
     (folder / "b-2").write_bytes(b"PAR1")
     done = run(script, folder, "a", "b")
     assert done.returncode == 1

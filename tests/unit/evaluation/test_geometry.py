@@ -1,4 +1,4 @@
-"""Scores of the space against their definitions, and what they say of odd vectors."""
+"""Scores of the space against their definitions, and their notes about unusual vectors."""
 
 import subprocess
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_mean_cosine_is_the_mean_over_all_pairs() -> None:
     assert mean_cosine(vectors, np.ones(20)) == pytest.approx(np.mean(pairs), abs=1e-6)
 
 
-def test_mean_cosine_of_resampled_papers_has_no_pair_of_a_paper_with_itself() -> None:
+def test_mean_cosine_of_resampled_papers_leaves_out_pairs_of_copies() -> None:
     vectors = unit(12)
     counts = np.random.default_rng(0).integers(4, size=12)
     drawn = np.repeat(np.arange(12), counts)
@@ -63,7 +63,7 @@ def test_centrality_is_the_mean_cosine_to_the_others() -> None:
     np.testing.assert_allclose(centrality(vectors), wanted, atol=1e-6)
 
 
-def test_spearman_is_that_of_scipy_on_the_repeated_papers() -> None:
+def test_spearman_equals_scipy_on_the_repeated_papers() -> None:
     rng = np.random.default_rng(0)
     values, others = rng.normal(size=30), rng.integers(9, size=30)
     counts = rng.integers(3, size=30)
@@ -72,7 +72,7 @@ def test_spearman_is_that_of_scipy_on_the_repeated_papers() -> None:
     assert np.isnan(spearman(values, np.ones(30), counts))
 
 
-def test_silhouette_is_its_definition() -> None:
+def test_silhouette_follows_its_definition() -> None:
     vectors, labels = unit(30), levels_of(30)[0]
     distances = 1 - vectors.astype(np.float64) @ vectors.T
     wanted = []
@@ -89,7 +89,7 @@ def test_silhouette_is_its_definition() -> None:
 
 
 def embed_words(lengths: np.ndarray, padding_counts: bool, batch: int = 32) -> np.ndarray:
-    """Return means over word vectors; ``padding_counts`` takes in those that fill a batch up."""
+    """Return means over word vectors, including those of padding if ``padding_counts``."""
     rng = np.random.default_rng(0)
     subjects, padding = rng.normal(size=(10, 64)), 0.5 * rng.normal(size=64)
     vectors = np.empty((len(lengths), 64), np.float32)
@@ -105,7 +105,7 @@ def embed_words(lengths: np.ndarray, padding_counts: bool, batch: int = 32) -> n
     return vectors
 
 
-def test_a_mean_over_padding_shows_in_the_correlation_with_length() -> None:
+def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
     lengths = np.random.default_rng(1).integers(20, 400, size=640)
     right, wrong = (
         by_key(space_scores(embed_words(lengths, padding), levels_of(640), lengths))[
@@ -121,7 +121,7 @@ def test_a_mean_over_padding_shows_in_the_correlation_with_length() -> None:
     assert wrong.interval[1] < min(right.replicates)
 
 
-def test_the_table_has_each_score_once_with_its_interval() -> None:
+def test_each_score_is_there_once_with_its_interval() -> None:
     rng = np.random.default_rng(0)
     found = space_scores(unit(80), levels_of(80), rng.integers(9, 99, size=80))
     scores = by_key(found)
@@ -137,7 +137,7 @@ def test_the_table_has_each_score_once_with_its_interval() -> None:
         assert score.note == ""
 
 
-def test_subsamples_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_state_the_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUERIES", "PAIRED", "SILHOUETTES"):
         monkeypatch.setattr(geometry, name, 60)
     for score in space_scores(unit(90), levels_of(90), np.arange(90)):
@@ -145,7 +145,7 @@ def test_subsamples_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
         assert score.note == "a random sample of 60 of 90 papers"
 
 
-def test_identical_vectors_are_omitted_and_some_are_stated() -> None:
+def test_identical_vectors_have_no_scores_and_duplicates_are_noted() -> None:
     vectors, lengths = unit(60), np.arange(60)
     alike = space_scores(np.repeat(vectors[:1], 60, axis=0), levels_of(60), lengths)
     assert {score.key for score in alike} == {
@@ -160,10 +160,10 @@ def test_identical_vectors_are_omitted_and_some_are_stated() -> None:
     assert some["mean_cosine", ""].note == "9 papers have the same vector as another"
 
 
-def test_one_paper_and_texts_of_one_length_are_omitted() -> None:
+def test_one_paper_and_texts_of_one_length_have_no_scores() -> None:
     for score in space_scores(unit(1), levels_of(1, 1), np.array([5])):
         assert score.value is None
-        assert score.note.startswith("omitted: ")
+        assert score.note == "omitted: there is only one paper"
     scores = by_key(space_scores(unit(70), levels_of(70), np.full(70, 5)))
     assert scores["length_correlation", ""].note == "omitted: all texts have the same length"
     assert scores["mean_cosine", ""].value is not None
@@ -172,7 +172,7 @@ def test_one_paper_and_texts_of_one_length_are_omitted() -> None:
 def test_a_vector_that_is_not_finite_is_refused() -> None:
     vectors = unit(30)
     vectors[7, 2] = np.nan
-    with pytest.raises(InputError, match="Row 7 "):
+    with pytest.raises(InputError, match="first of which is row 7"):
         space_scores(vectors, levels_of(30), np.arange(30))
 
 
@@ -188,14 +188,12 @@ def write_papers(path: Path, papers: int) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=30)
 
 
-def test_lengths_are_characters(tmp_path: Path) -> None:
+def test_lengths_are_counted_in_characters(tmp_path: Path) -> None:
     write_papers(tmp_path / "papers.parquet", 100)
     assert read_lengths(tmp_path / "papers.parquet").tolist() == [row % 50 for row in range(100)]
 
 
-def test_the_command_writes_the_scores_or_says_what_is_wrong(
-    tmp_path: Path, script: Script
-) -> None:
+def test_the_command_writes_the_scores_or_reports_the_error(tmp_path: Path, script: Script) -> None:
     np.save(tmp_path / "embeddings.npy", unit(100))
     papers, scores = tmp_path / "papers.parquet", tmp_path / "space-scores.parquet"
     arguments = (
@@ -209,7 +207,7 @@ def test_the_command_writes_the_scores_or_says_what_is_wrong(
     write_papers(papers, 99)
     done = script("score_space.py", *arguments)
     assert done.returncode == 1
-    assert "lists 99 papers, but the embeddings have 100 rows" in done.stdout
+    assert "has 99 papers, but the embeddings have 100 rows" in done.stdout
     assert "Traceback" not in done.stdout
     assert not scores.exists()
     write_papers(papers, 100)

@@ -1,4 +1,4 @@
-"""Labels that do not fit the vectors are told; classes that cannot be judged by are named."""
+"""Labels that do not match the vectors are refused, and unusable classes have a reason."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,31 +31,34 @@ def test_classes_are_coded_by_name(tmp_path: Path) -> None:
         ("cs", "math"),
         [1, 0, 0, 0],
     )
-    assert full.names == ("cs.CL", "cs.IT", "math.IT")  # cs.IT and math.IT stay apart
+    # cs.IT and math.IT are two classes.
+    assert full.names == ("cs.CL", "cs.IT", "math.IT")
     assert full.codes.tolist() == [2, 1, 0, 1] and full.codes.dtype == np.int32
     assert full.sizes.tolist() == [1, 2, 1]
 
 
-def test_rows_that_do_not_fit_are_told_with_both_numbers(tmp_path: Path) -> None:
+def test_another_number_of_papers_is_refused_with_both_numbers(tmp_path: Path) -> None:
     path = write_papers(tmp_path / "papers.parquet", ["cs"] * 3, ["cs.CL"] * 3)
-    with pytest.raises(InputError, match=r"papers\.parquet lists 3 papers, but .* 4 rows"):
+    with pytest.raises(InputError, match=r"papers\.parquet has 3 papers, but .* 4 rows"):
         read_labels(path, 4)
 
 
 @pytest.mark.parametrize("value", ["", None])
-def test_empty_labels_are_told_with_their_row(tmp_path: Path, value: str | None) -> None:
+def test_empty_labels_are_refused_with_their_row(tmp_path: Path, value: str | None) -> None:
     path = write_papers(tmp_path / "p", ["cs", "cs", "cs"], ["cs.CL", value, value])
-    with pytest.raises(InputError, match=r"category 1 is empty in row 1 and in 2 in all"):
+    with pytest.raises(
+        InputError, match=r"category 1 is empty in 2 rows, the first of which is row 1"
+    ):
         read_labels(path, 3)
 
 
-def test_files_that_are_no_papers_are_told(tmp_path: Path) -> None:
+def test_files_without_papers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_labels(tmp_path / "missing.parquet", 3)
     pq.write_table(pa.table({"category 0": ["cs"]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="category 1"):
+    with pytest.raises(InputError, match="has no column category 1"):
         read_labels(tmp_path / "other.parquet", 1)
-    with pytest.raises(InputError, match="two at least"):
+    with pytest.raises(InputError, match="scores need at least 2"):
         read_labels(write_papers(tmp_path / "p", ["cs"], ["cs.CL"]), 1)
 
 
@@ -63,27 +66,28 @@ def test_files_that_are_no_papers_are_told(tmp_path: Path) -> None:
     ("names", "problem"),
     [
         ("aaa", "omitted: category 1 has fewer than two classes"),
-        ("abc", "omitted: every class of category 1 is a single paper"),
+        ("abc", "omitted: every class of category 1 has a single paper"),
         ("aab", ""),
     ],
 )
-def test_what_cannot_be_judged_by(names: str, problem: str) -> None:
+def test_unusable_classes_have_a_reason(names: str, problem: str) -> None:
     assert labels_of(*names).problem == problem
 
 
-def test_single_papers_are_noted() -> None:
-    assert labels_of(*"aabc").note == "2 of 3 classes are single papers"
+def test_a_note_counts_the_single_paper_classes() -> None:
+    assert labels_of(*"aabc").note == "single-paper classes: 2 of 3"
     assert labels_of(*"aabb").note == ""
 
 
-def test_a_part_of_the_papers_has_only_its_own_classes() -> None:
+def test_a_subset_of_the_papers_has_only_its_own_classes() -> None:
     part = labels_of(*"abcab").at(np.array([2, 0, 3]))
     assert (part.names, part.codes.tolist()) == (("a", "c"), [1, 0, 0])
 
 
-def test_unit_vectors_point_where_they_pointed() -> None:
+def test_unit_vectors_keep_their_direction() -> None:
     matrix = np.random.default_rng(0).standard_normal((9, 5)).astype(np.float32) * 100
-    matrix[0] *= 1e-30  # float32 squares would vanish
+    # Squares of these would vanish in float32.
+    matrix[0] *= 1e-30
     rows = np.array([0, 4, 7])
     found = unit_vectors(matrix, rows)
     wanted = matrix[rows].astype(float)
@@ -93,8 +97,10 @@ def test_unit_vectors_point_where_they_pointed() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_vectors_without_direction_are_told_with_their_row(value: float) -> None:
+def test_vectors_without_direction_are_refused_with_their_row(value: float) -> None:
     matrix = np.ones((9, 5), np.float32)
     matrix[[6, 8]] = value
-    with pytest.raises(InputError, match=r"Row 6 .* 2 of the 5 rows"):
+    with pytest.raises(
+        InputError, match=r"2 of 5 rows .* zero or not finite, the first of which is row 6"
+    ):
         unit_vectors(matrix, np.array([0, 2, 4, 6, 8]))

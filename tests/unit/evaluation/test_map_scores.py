@@ -1,4 +1,4 @@
-"""What a map keeps, against definitions computed one paper at a time."""
+"""Scores of maps against definitions computed one paper at a time."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def unit(papers: int, dimensions: int = 5, seed: int = 0) -> np.ndarray:
 
 
 def on_an_arc(papers: int, angle: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return vectors along an arc, which a line is the perfect map of, and that line."""
+    """Return vectors along an arc, and a line, which is its perfect map."""
     at = np.sort(np.random.default_rng(0).uniform(0, angle, papers))
     vectors = np.column_stack([np.cos(at), np.sin(at)]).astype(np.float32)
     return vectors, np.column_stack([at, np.zeros(papers)])
@@ -33,40 +33,40 @@ def levels_of(papers: int) -> list[Labels]:
 
 
 @pytest.mark.parametrize("at_once", [7, 512])
-def test_trustworthiness_is_that_of_scikit_learn(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
+def test_trustworthiness_equals_scikit_learn(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr(map_scores_module, "QUERIES_AT_ONCE", at_once)
     vectors, places = unit(60), np.random.default_rng(1).normal(size=(60, 2))
     mine = trustworthiness(vectors, places, np.arange(60), 7)
-    # For vectors of length 1 Euclidean distances and cosines have the same order.
+    # Vectors of length 1 have the same neighbours by Euclidean distance and by cosine.
     wanted = manifold.trustworthiness(vectors, places, n_neighbors=7)
     assert mine.mean() == pytest.approx(wanted, abs=1e-9)
     some = np.array([3, 20, 59])
     np.testing.assert_array_equal(trustworthiness(vectors, places, some, 7), mine[some])
 
 
-def test_geodesics_are_the_shortest_ways() -> None:
+def test_geodesics_are_the_shortest_paths() -> None:
     vectors, k = unit(25), 3
     apart = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors, axis=2)
-    ways = np.full((25, 25), np.inf)
+    paths = np.full((25, 25), np.inf)
     for row in range(25):
-        ways[row, row] = 0
+        paths[row, row] = 0
         for other in np.argsort(apart[row])[1 : k + 1]:
-            ways[row, other] = ways[other, row] = apart[row, other]
-    for middle in range(25):  # Floyd and Warshall
-        ways = np.minimum(ways, ways[:, [middle]] + ways[[middle]])
-    np.testing.assert_allclose(geodesics(vectors, k), ways, atol=1e-5)
+            paths[row, other] = paths[other, row] = apart[row, other]
+    # Floyd and Warshall.
+    for middle in range(25):
+        paths = np.minimum(paths, paths[:, [middle]] + paths[[middle]])
+    np.testing.assert_allclose(geodesics(vectors, k), paths, atol=1e-5)
 
 
-def test_identical_vectors_are_joined() -> None:
+def test_identical_vectors_are_connected() -> None:
     vectors = np.repeat(unit(4), 3, axis=0)
-    ways = geodesics(vectors, 2)
-    assert ways[0, 2] < 1e-6
-    assert np.isinf(ways[0, 3])  # all neighbours of a vector are its copies
+    paths = geodesics(vectors, 2)
+    assert paths[0, 2] < 1e-6
+    # All neighbours of a vector are its copies.
+    assert np.isinf(paths[0, 3])
 
 
-def test_rank_correlation_is_spearmans() -> None:
+def test_rank_correlation_equals_spearman() -> None:
     rng = np.random.default_rng(0)
     first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
     upper = np.triu_indices(12, 1)
@@ -74,7 +74,7 @@ def test_rank_correlation_is_spearmans() -> None:
     assert RankCorrelation(first, second)(np.ones(12)) == pytest.approx(wanted)
 
 
-def test_resampled_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
+def test_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
     rng = np.random.default_rng(0)
     first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
     upper = np.triu_indices(12, 1)
@@ -90,12 +90,12 @@ def test_resampled_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> N
     assert np.isnan(RankCorrelation(first, np.ones((12, 12)))(counts))
 
 
-def test_a_perfect_map_has_perfect_scores_and_a_shuffled_one_has_not() -> None:
+def test_a_perfect_map_has_high_scores_and_a_shuffled_map_low_ones() -> None:
     vectors, places = on_an_arc(300)
     rows = np.arange(300)
-    good = map_scores(vectors, levels_of(300), rows, places, "PHATE")
+    good = map_scores(vectors, levels_of(300), rows=rows, places=places, method="PHATE")
     shuffled = np.random.default_rng(0).permutation(places)
-    bad = map_scores(vectors, levels_of(300), rows, shuffled, "PHATE")
+    bad = map_scores(vectors, levels_of(300), rows=rows, places=shuffled, method="PHATE")
     assert [score.metric for score in good[:2]] == ["trustworthiness", "demap"]
     for best, worst in zip(good, bad, strict=True):
         assert best.family == "map"
@@ -110,7 +110,7 @@ def test_a_perfect_map_has_perfect_scores_and_a_shuffled_one_has_not() -> None:
         assert low <= best.value <= high
 
 
-def test_samples_and_unconnected_pairs_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_scores_module, "TRUSTED", 50)
     monkeypatch.setattr(map_scores_module, "WALKED", 80)
     monkeypatch.setattr(map_scores_module, "EDGES", 5)
@@ -118,7 +118,9 @@ def test_samples_and_unconnected_pairs_are_stated(monkeypatch: pytest.MonkeyPatc
     vectors, places = np.vstack([near, -near]), np.vstack([places, places + 9])
     matrix = np.repeat(vectors, 2, axis=0)
     rows = np.arange(120) * 2
-    trust, demap, *accuracies = map_scores(matrix, levels_of(240), rows, places, "PCA")
+    trust, demap, *accuracies = map_scores(
+        matrix, levels_of(240), rows=rows, places=places, method="PCA"
+    )
     of_map = "a random sample of 120 of 240 papers"
     assert trust.note == f"{of_map}; a random sample of 50 of 120 papers; 10 neighbours"
     assert trust.papers == 50

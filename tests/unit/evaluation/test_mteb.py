@@ -1,4 +1,4 @@
-"""MTEB's protocol: its labels, its draws, and what it leaves out."""
+"""MTEB's protocol: its labels, its draws, and the papers and scores that it omits."""
 
 import random
 
@@ -33,18 +33,18 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mteb, "DRAWS", 300)
 
 
-def test_the_lower_class_is_what_stands_behind_the_dot() -> None:
+def test_the_lower_class_is_the_part_after_the_dot() -> None:
     upper = np.array(["cs", "math", "hep-th", "cond-mat"])
     lower = np.array(["cs.IT", "math.IT", "hep-th", "cond-mat.str-el"])
     assert lower_classes(upper, lower).tolist() == ["IT", "IT", "", "str-el"]
 
 
-def test_classes_of_another_kind_are_taken_as_they_are() -> None:
+def test_classes_of_other_corpora_are_unchanged() -> None:
     upper, lower = np.array(["0", "1", "1"]), np.array(["0", "1", "2"])
     assert lower_classes(upper, lower).tolist() == ["0", "1", "2"]
 
 
-def test_the_scores_are_those_of_the_protocol() -> None:
+def test_the_scores_follow_the_protocol() -> None:
     values = [["cs.IT", "math.IT", "cs.CL", "math.AG", "hep-th"][row % 5] for row in range(100)]
     matrix = around_classes(values, 0.8)
     draw = random.Random(42)
@@ -64,10 +64,12 @@ def test_the_scores_are_those_of_the_protocol() -> None:
     assert [upper.value, lower.value] == pytest.approx(wanted)
     assert both.value == pytest.approx(np.mean(wanted))
     assert (upper.papers, lower.papers, both.papers) == (100, 80, 100)
-    assert lower.note.startswith("80 papers, 10 clusterings of 300 draws; no interval")
+    assert lower.note.startswith("80 papers, 10 clusterings of 300 draws each")
 
 
-def test_no_more_papers_are_drawn_than_the_protocol_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_as_many_papers_are_drawn_as_in_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(mteb, "DOCUMENTS", 40)
     values = [["cs.A", "cs.B", "math.C"][row % 3] for row in range(90)]
     scores = mteb_scores(around_classes(values, 0.01), levels_of(values))
@@ -75,7 +77,7 @@ def test_no_more_papers_are_drawn_than_the_protocol_has(monkeypatch: pytest.Monk
     assert scores[1].value == pytest.approx(1)
 
 
-def test_one_class_is_omitted_and_so_is_the_mean() -> None:
+def test_a_level_of_one_class_and_the_mean_are_omitted() -> None:
     values = [["cs.A", "cs.B"][row % 2] for row in range(30)]
     upper, lower, both = mteb_scores(around_classes(values, 0.01), levels_of(values))
     assert (upper.value, upper.note) == (None, "omitted: fewer than two classes")

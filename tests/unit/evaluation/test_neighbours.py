@@ -1,4 +1,4 @@
-"""Neighbours and their votes against their definitions, computed one paper at a time."""
+"""Neighbours and their votes against definitions computed one paper at a time."""
 
 from collections import Counter
 
@@ -13,6 +13,7 @@ from arxiv_embeddings.evaluation.neighbours import (
     nearest_on_map,
     votes,
 )
+from arxiv_embeddings.evaluation.scores import Score
 
 
 def random_matrix(papers: int, dimensions: int = 6) -> np.ndarray:
@@ -23,6 +24,14 @@ def random_matrix(papers: int, dimensions: int = 6) -> np.ndarray:
 
 def labels_of(codes: list[int]) -> Labels:
     return Labels("category 0", np.array(codes, np.int32), tuple(map(str, range(max(codes) + 1))))
+
+
+def score_neighbours(labels: Labels, nearest: np.ndarray, note: str = "") -> list[Score]:
+    """Return the accuracies of all papers."""
+    queries = np.arange(len(nearest))
+    return accuracies(
+        [labels], family="space", method="k-NN", queries=queries, nearest=nearest, note=note
+    )
 
 
 def by_cosine(matrix: np.ndarray, query: int, k: int) -> list[int]:
@@ -37,7 +46,7 @@ def by_cosine(matrix: np.ndarray, query: int, k: int) -> list[int]:
 
 @pytest.mark.parametrize(("queries_at_once", "rows_at_once"), [(1, 1), (7, 11), (64, 64), (9, 61)])
 @pytest.mark.parametrize("k", [1, 5, 59])
-def test_neighbours_in_blocks_are_those_of_the_definition(
+def test_neighbours_in_blocks_follow_the_definition(
     monkeypatch: pytest.MonkeyPatch, queries_at_once: int, rows_at_once: int, k: int
 ) -> None:
     monkeypatch.setattr(neighbours, "QUERIES_AT_ONCE", queries_at_once)
@@ -49,7 +58,7 @@ def test_neighbours_in_blocks_are_those_of_the_definition(
     assert found.tolist() == [by_cosine(matrix, query, k) for query in queries]
 
 
-def test_no_paper_is_its_own_neighbour_even_among_copies() -> None:
+def test_a_paper_is_not_its_own_neighbour_even_among_copies() -> None:
     matrix = np.repeat(random_matrix(4), 5, axis=0)
     found = nearest_by_cosine(matrix, np.arange(20), 4)
     for query, rows in enumerate(found):
@@ -61,14 +70,14 @@ def test_one_paper_has_no_neighbours() -> None:
     assert nearest_by_cosine(random_matrix(1), np.array([0]), 0).shape == (1, 0)
 
 
-def test_a_zero_vector_is_refused_by_its_row() -> None:
+def test_a_zero_vector_is_refused_with_its_row() -> None:
     matrix = random_matrix(9)
     matrix[4] = 0
-    with pytest.raises(InputError, match="Row 4 "):
+    with pytest.raises(InputError, match="first of which is row 4"):
         nearest_by_cosine(matrix, np.array([0]), 2)
 
 
-def test_neighbours_on_a_map_are_those_of_the_definition() -> None:
+def test_neighbours_on_a_map_follow_the_definition() -> None:
     places = np.random.default_rng(0).normal(size=(40, 2))
     found = nearest_on_map(places, 39)
     for query, rows in enumerate(found):
@@ -78,41 +87,35 @@ def test_neighbours_on_a_map_are_those_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize("at_once", [3, 1_000])
-def test_votes_are_the_majority_and_the_nearest_decides_a_draw(
+def test_the_most_frequent_class_wins_and_the_nearest_decides_a_tie(
     monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(neighbours, "VOTES_AT_ONCE", at_once)
     rng = np.random.default_rng(0)
     codes = rng.integers(4, size=30).astype(np.int32)
     nearest = np.array([rng.permutation(30)[:6] for _ in range(50)])
-    draws = 0
+    ties = 0
     for voted, rows in zip(votes(codes, nearest), nearest, strict=True):
         counts = Counter(codes[rows].tolist())
         best = [code for code, count in counts.items() if count == max(counts.values())]
-        draws += len(best) > 1
+        ties += len(best) > 1
         assert voted == next(code for code in codes[rows] if code in best)
-    assert draws > 10
+    assert ties > 10
 
 
-def test_accuracy_counts_the_queries_whose_class_wins() -> None:
+def test_accuracy_is_the_share_of_queries_whose_class_wins() -> None:
     matrix = np.array([[1, 0], [1, 0.01], [0, 1], [0.02, 1], [1, 0.9]], np.float32)
     labels = labels_of([0, 0, 1, 1, 2])
-    found = accuracies(
-        "space",
-        "k-NN",
-        [labels],
-        np.arange(5),
-        nearest_by_cosine(matrix, np.arange(5), 4),
-        "all",
-    )
+    found = score_neighbours(labels, nearest_by_cosine(matrix, np.arange(5), 4), "a note")
     assert [score.metric for score in found] == [
         "accuracy_at_1",
         "accuracy_at_10",
         "accuracy_at_50",
     ]
     nearest = found[0]
-    assert nearest.value == pytest.approx(4 / 5)  # the last paper is alone in its class
-    assert "all; 1 of 3 classes are single papers" in nearest.note
+    # The last paper is the only one of its class.
+    assert nearest.value == pytest.approx(4 / 5)
+    assert nearest.note == "a note; single-paper classes: 1 of 3"
     assert len(nearest.replicates) == 200
     low, high = nearest.interval
     assert low is not None
@@ -120,11 +123,11 @@ def test_accuracy_counts_the_queries_whose_class_wins() -> None:
     assert low < 0.8 < high
 
 
-def test_more_neighbours_than_papers_are_omitted_with_the_reason() -> None:
+def test_more_neighbours_than_papers_are_omitted_with_a_reason() -> None:
     labels = labels_of([0, 0, 0, 1, 1, 1])
     matrix = random_matrix(6)
     nearest = nearest_by_cosine(matrix, np.arange(6), 5)
-    one, ten, fifty = accuracies("space", "k-NN", [labels], np.arange(6), nearest, "")
+    one, ten, fifty = score_neighbours(labels, nearest)
     assert one.value is not None
     assert ten.value is None
     assert ten.note == "omitted: 10 neighbours need more than 6 papers"
@@ -134,8 +137,8 @@ def test_more_neighbours_than_papers_are_omitted_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("codes", "reason"), [([0] * 6, "fewer than two classes"), (list(range(6)), "single paper")]
 )
-def test_classes_that_nothing_can_be_judged_by_are_omitted(codes: list[int], reason: str) -> None:
+def test_unusable_classes_are_omitted_with_a_reason(codes: list[int], reason: str) -> None:
     nearest = nearest_by_cosine(random_matrix(6), np.arange(6), 5)
-    for score in accuracies("space", "k-NN", [labels_of(codes)], np.arange(6), nearest, ""):
+    for score in score_neighbours(labels_of(codes), nearest):
         assert score.value is None
         assert reason in score.note

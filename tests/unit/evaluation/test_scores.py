@@ -1,4 +1,4 @@
-"""The table of scores: no NaN without a word, and what is written is read again."""
+"""The table of scores: a missing value has a reason, and a written file is read back unchanged."""
 
 import math
 from pathlib import Path
@@ -18,11 +18,15 @@ from arxiv_embeddings.evaluation.scores import (
 KEY = ("tree", "Ward tree", "dendrogram_purity", "category 0")
 
 
-def test_scores_survive_the_file(tmp_path: Path) -> None:
+def score_of(value: float, replicates: np.ndarray, note: str = "") -> Score:
+    return measured(*KEY, value=value, papers=20, note=note, replicates=replicates)
+
+
+def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     scores = [
-        measured(*KEY, 0.5, 20, "a note", np.linspace(0.3, 0.7, 201)),
-        Score("space", "cosine", "mean_cosine", "", 0.1, 20),
-        Score("tree", "Ward tree", "x", "", None, 20, "omitted: a reason"),
+        score_of(0.5, np.linspace(0.3, 0.7, 201), "a note"),
+        Score("space", "cosine", "mean_cosine", "", value=0.1, papers=20),
+        Score("tree", "Ward tree", "x", "", value=None, papers=20, note="omitted: a reason"),
     ]
     write_scores(tmp_path / "scores.parquet", scores)
     assert read_scores(tmp_path / "scores.parquet") == scores
@@ -38,19 +42,19 @@ def test_scores_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_nan_is_omitted_with_a_reason() -> None:
-    score = measured(*KEY, math.nan, 20, "a note", np.ones(3))
+    score = score_of(math.nan, np.ones(3), "a note")
     assert score.value is None and not score.replicates
     assert score.note == "omitted: undefined for these papers; a note"
 
 
-def test_nan_among_the_replicates_leaves_no_interval_and_says_so() -> None:
-    score = measured(*KEY, 0.5, 20, "", np.array([0.4, math.nan, 0.6]))
+def test_nan_among_the_replicates_leaves_no_interval_with_a_reason() -> None:
+    score = score_of(0.5, np.array([0.4, math.nan, 0.6]))
     assert (score.value, score.interval) == (0.5, (None, None))
     assert score.note == "no interval: undefined in 1 of 3 resamples"
 
 
 def test_replicates_are_centred_on_the_value() -> None:
-    assert np.mean(measured(*KEY, 0.5, 20, "", np.array([0.6, 0.8])).replicates) == 0.5
+    assert np.mean(score_of(0.5, np.array([0.6, 0.8])).replicates) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -63,23 +67,23 @@ def test_replicates_are_centred_on_the_value() -> None:
         (None, "x", (1.0,)),
     ],
 )
-def test_a_score_cannot_be_silent(
+def test_a_score_without_value_or_reason_is_a_bug(
     value: float | None, note: str, replicates: tuple[float, ...]
 ) -> None:
     with pytest.raises(ValueError, match="dendrogram_purity"):
-        Score(*KEY, value, 20, note, replicates)
+        Score(*KEY, value=value, papers=20, note=note, replicates=replicates)
 
 
 def test_the_same_score_twice_is_a_bug(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two scores"):
-        write_scores(tmp_path / "s.parquet", [Score(*KEY, 0.5, 20)] * 2)
+        write_scores(tmp_path / "s.parquet", [Score(*KEY, value=0.5, papers=20)] * 2)
     assert not list(tmp_path.iterdir())
 
 
-def test_files_that_hold_no_scores_are_told(tmp_path: Path) -> None:
+def test_files_without_scores_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.parquet cannot be read"):
         read_scores(tmp_path / "nothing.parquet")
-    write_scores(tmp_path / "s.parquet", [Score(*KEY, 0.5, 20)])
+    write_scores(tmp_path / "s.parquet", [Score(*KEY, value=0.5, papers=20)])
     pq.write_table(pq.read_table(tmp_path / "s.parquet", columns=["value"]), tmp_path / "other")
-    with pytest.raises(InputError, match="holds no scores: its columns are value"):
+    with pytest.raises(InputError, match="is not a file of scores: its columns are value"):
         read_scores(tmp_path / "other")

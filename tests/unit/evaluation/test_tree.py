@@ -1,4 +1,4 @@
-"""Trees: scipy's, laid out; their scores are the definitions, pair by pair."""
+"""Trees equal scipy's, and their scores equal the definitions computed pair by pair."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def tree(vectors: np.ndarray) -> Tree:
 
 
 def fine() -> np.ndarray:
-    """Six classes of unequal size, the last a single paper."""
+    """Six classes of unequal size; the last has a single paper."""
     return np.asarray(np.minimum(np.arange(PAPERS) ** 2 // 300, 5))
 
 
@@ -58,24 +58,24 @@ def meeting_node(under: list[set[int]], i: int, j: int) -> int:
 
 
 def pairs(counts: np.ndarray) -> list[tuple[int, int, int]]:
-    """Both papers of every pair of different papers, and how often the pair counts."""
+    """The two papers of every pair, and how often the pair counts."""
     return [(i, j, int(counts[i] * counts[j])) for i, j in itertools.combinations(range(PAPERS), 2)]
 
 
-def test_ward_tree_is_scipys(vectors: np.ndarray, tree: Tree) -> None:
+def test_ward_tree_equals_scipy(vectors: np.ndarray, tree: Tree) -> None:
     wanted = linkage(vectors.astype(float), "ward")
     np.testing.assert_allclose(tree.heights, wanted[:, 2], atol=1e-6)
     np.testing.assert_allclose(cophenet(tree.merges), cophenet(wanted), atol=1e-6)
 
 
-def test_ward_tree_of_several_blocks_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ward_tree_from_several_blocks_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arxiv_embeddings.evaluation.tree.MEBIBYTES_AT_ONCE", 0.01)
     vectors = np.random.default_rng(0).normal(size=(150, 4)).astype(np.float32)
     wanted = linkage(pdist(vectors.astype(float)), "ward")
     np.testing.assert_allclose(cophenet(ward_tree(vectors).merges), cophenet(wanted), atol=1e-5)
 
 
-def test_every_node_is_a_run_of_leaves(tree: Tree) -> None:
+def test_every_node_is_a_range_of_leaves(tree: Tree) -> None:
     assert sorted(tree.order) == list(range(PAPERS))
     for node, leaves in enumerate(leaves_under(tree)):
         left, right = tree.merges[node, :2].astype(int)
@@ -87,7 +87,7 @@ def test_every_node_is_a_run_of_leaves(tree: Tree) -> None:
         assert set(tree.order[tree.middle[node] : tree.end[node]]) == sides[1]
 
 
-def test_cut_gives_as_many_clusters_as_wanted(tree: Tree) -> None:
+def test_a_cut_gives_as_many_clusters_as_requested(tree: Tree) -> None:
     for clusters in (1, 2, 7, PAPERS):
         found = tree.cut(clusters)
         assert found.dtype == np.int32
@@ -96,7 +96,7 @@ def test_cut_gives_as_many_clusters_as_wanted(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_dendrogram_purity_is_its_definition(tree: Tree, counts: np.ndarray) -> None:
+def test_dendrogram_purity_follows_its_definition(tree: Tree, counts: np.ndarray) -> None:
     under, codes = leaves_under(tree), fine()
     total = weight = 0.0
     for i, j, times in pairs(counts):
@@ -115,7 +115,7 @@ def test_dendrogram_purity_is_its_definition(tree: Tree, counts: np.ndarray) -> 
 
 
 def plain_cost(tree: Tree, codes: np.ndarray) -> float:
-    """Dasgupta's cost for papers that are similar in one class: the sum over pairs of leaves under their node."""
+    """Dasgupta's cost: the sum, over pairs of one class, of the number of leaves under the node where they meet."""
     under = leaves_under(tree)
     return float(
         sum(
@@ -126,7 +126,7 @@ def plain_cost(tree: Tree, codes: np.ndarray) -> float:
     )
 
 
-def test_dasgupta_cost_is_its_definition_between_least_and_chance(tree: Tree) -> None:
+def test_dasgupta_cost_follows_its_definition_between_minimum_and_chance(tree: Tree) -> None:
     codes = fine()
     sizes = np.bincount(codes)
     least = ((sizes**3 - sizes) / 3).sum()
@@ -147,7 +147,7 @@ def test_dasgupta_cost_of_shuffled_leaves_is_one_on_average() -> None:
     assert min(costs) >= 0
 
 
-def test_a_tree_of_the_classes_is_perfect() -> None:
+def test_a_tree_of_the_classes_has_perfect_scores() -> None:
     codes = np.array([0, 0, 0, 1, 1, 2])
     vectors = (
         np.eye(3, dtype=np.float32)[codes] + np.linspace(0, 0.01, 6, dtype=np.float32)[:, None]
@@ -163,7 +163,7 @@ def test_a_tree_of_the_classes_is_perfect() -> None:
 def test_dasgupta_cost_counts_a_paper_drawn_twice_as_two_leaves(
     tree: Tree, counts: np.ndarray
 ) -> None:
-    """The same as with the copies as leaves that meet at once, less the pairs of copies."""
+    """The same as with copies as leaves that meet at height 0, without the pairs of copies."""
     codes, papers = fine(), int(counts.sum())
     copies = np.repeat(np.arange(PAPERS), counts)
     distances = squareform(cophenet(tree.merges))[np.ix_(copies, copies)]
@@ -181,7 +181,9 @@ def test_dasgupta_cost_counts_a_paper_drawn_twice_as_two_leaves(
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_cophenetic_correlation_is_pearsons_over_all_pairs(tree: Tree, counts: np.ndarray) -> None:
+def test_cophenetic_correlation_equals_pearson_over_all_pairs(
+    tree: Tree, counts: np.ndarray
+) -> None:
     heights = squareform(cophenet(tree.merges))
     in_tree, in_labels = [], []
     for i, j, times in pairs(counts):
@@ -203,7 +205,7 @@ def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
 
 
 def test_scores_and_their_replicates(tree: Tree) -> None:
-    scores = tree_scores("Ward tree", tree, levels_of(coarse(), fine()), "said")
+    scores = tree_scores("Ward tree", tree, levels_of(coarse(), fine()), "a note")
     assert [(score.metric, score.level) for score in scores] == [
         ("dendrogram_purity", "category 0"),
         ("dasgupta_cost", "category 0"),
@@ -215,22 +217,26 @@ def test_scores_and_their_replicates(tree: Tree) -> None:
         low, high = score.interval
         assert score.value is not None and low is not None and high is not None
         assert low < score.value < high
-        assert score.papers == PAPERS and score.note.startswith("said")
-    assert "1 of 6 classes are single papers" in scores[2].note
+        assert score.papers == PAPERS
+    assert [score.note for score in scores] == [
+        *["a note"] * 2,
+        *["a note; single-paper classes: 1 of 6"] * 2,
+        "a note",
+    ]
     met = meetings(tree, fine())
     wanted = [dendrogram_purity(tree, met, resample(PAPERS, replicate)) for replicate in range(200)]
     assert scores[2].value is not None
     np.testing.assert_allclose(scores[2].replicates, centred(np.array(wanted), scores[2].value))
 
 
-def test_one_fine_class_under_two_coarse_ones_is_two_classes(tree: Tree) -> None:
+def test_a_fine_class_under_two_coarse_classes_counts_as_two(tree: Tree) -> None:
     shared = fine() % 2
     of_shared = tree_scores("m", tree, levels_of(coarse(), shared), "")[-1]
     of_own = tree_scores("m", tree, levels_of(coarse(), fine()), "")[-1]
     assert of_shared.value == of_own.value
 
 
-def test_identical_vectors_and_single_papers_are_omitted_with_a_reason() -> None:
+def test_scores_of_identical_vectors_and_single_papers_are_omitted_with_a_reason() -> None:
     vector = np.array([[0.1, 0.7, -0.3, 0.5]], np.float32)
     same = ward_tree(np.repeat(vector / np.linalg.norm(vector), 6, axis=0))
     levels = levels_of(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1]))

@@ -1,4 +1,4 @@
-"""What the explorer page holds; tests/browser opens it."""
+"""The content of the interactive page (tests/browser opens it) and of the HTML tables."""
 
 import base64
 import json
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from arxiv_embeddings.report.explorer.page import Points, render_page, script_json, title_of
+from arxiv_embeddings.report.pages.html import HtmlTable, render_tables
 from arxiv_embeddings.report.pages.scores import differences_table, scores_table
-from arxiv_embeddings.report.pages.table import Table, render_tables
 
 EVIL = "</script><img src=x onerror=alert(1)><!-- & \u2028"
 
@@ -27,7 +27,7 @@ def test_script_json_cannot_end_its_element() -> None:
     assert json.loads(text) == {"title": EVIL}
 
 
-def test_the_page_holds_the_points() -> None:
+def test_the_page_contains_the_points() -> None:
     points = Points(
         x=np.array([0.5, -1.25]),
         y=np.array([2.0, 3.0]),
@@ -44,9 +44,8 @@ def test_the_page_holds_the_points() -> None:
     assert data["titles"] == [EVIL, "Plain"]
     assert "&lt;b&gt;model&lt;/b&gt;" in page
     assert "<img" not in page.split('<script id="data"')[1].split("</script>")[0]
-    assert (
-        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src" in page
-    )  # nothing is loaded
+    # Nothing is loaded from the network.
+    assert "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src" in page
 
 
 @pytest.mark.parametrize(
@@ -61,13 +60,13 @@ def test_titles_end_where_the_abstract_begins(topic: str, title: str) -> None:
     assert title_of(topic) == title
 
 
-def test_tables_show_markup_as_text() -> None:
-    page = render_tables("Heading", [Table("<i>", EVIL, ["a"], [[EVIL]])])
+def test_markup_in_tables_is_shown_as_text() -> None:
+    page = render_tables("Heading", [HtmlTable("<i>", EVIL, ["a"], [[EVIL]])])
     assert "<img" not in page
     assert "&lt;img" in page
 
 
-def test_scores_stand_side_by_side() -> None:
+def test_scores_of_models_are_in_one_row() -> None:
     key = {"family": "space", "method": "k-NN", "metric": "accuracy_at_1", "level": "category 0"}
     one = {"model": "one", **key, "value": 0.5, "low": 0.4, "high": 0.6, "papers": 9, "note": ""}
     two = {**one, "model": "two", "value": None, "low": None, "high": None, "note": "too few"}
@@ -76,7 +75,7 @@ def test_scores_stand_side_by_side() -> None:
     assert table.rows == [
         [
             *("accuracy at 1", "category 0", "space, k-NN"),
-            *("0.5000 [0.4000, 0.6000]", "left out", "9", "too few"),
+            *("0.5000 [0.4000, 0.6000]", "omitted", "9", "too few"),
         ]
     ]
     difference = {"model a": "one", "model b": "two", **key, "difference": -0.1}

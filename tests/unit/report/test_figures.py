@@ -1,4 +1,4 @@
-"""What the pictures show: numbers, names, and the same bytes every time."""
+"""The figures show the right numbers and names, and are the same bytes every time."""
 
 import json
 import re
@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.report.figures.categories import biggest, draw_categories
+from arxiv_embeddings.report.figures.categories import draw_categories, largest
 from arxiv_embeddings.report.figures.confusion import confusion
 from arxiv_embeddings.report.figures.map import draw_map, map_title
 from arxiv_embeddings.report.figures.scores import draw_scores
@@ -23,7 +25,7 @@ Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def texts(svg: Path) -> list[str]:
-    """The texts of an SVG picture."""
+    """The texts of an SVG figure."""
     return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text())
 
 
@@ -48,7 +50,7 @@ def draw(script: Script, model: Path, folder: Path) -> subprocess.CompletedProce
     )
 
 
-def test_a_model_s_pictures_are_drawn_alike_every_time(
+def test_the_figures_of_a_model_are_the_same_every_time(
     script: Script, model: Path, tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
@@ -60,7 +62,7 @@ def test_a_model_s_pictures_are_drawn_alike_every_time(
     for name in drawn:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     shown = texts(tmp_path / "one/map-category-1.svg")
-    assert "some-model: PCA (stand-in for PHATE) map of 600 papers" in shown
+    assert "some-model: PCA (in place of PHATE) map of 600 papers" in shown
     assert any(text.startswith("other (") for text in shown)
 
 
@@ -69,13 +71,32 @@ def test_a_map_of_other_papers_is_refused(script: Script, model: Path, tmp_path:
     make_papers(other / "papers.parquet", papers=500, categories=5)
     make_manifest(other / "manifest.json", papers=500)
     (other / "evaluation").symlink_to(model / "evaluation")
-    done = draw(script, other, tmp_path / "pictures")
+    done = draw(script, other, tmp_path / "figures")
     assert done.returncode == 1
     assert "is about other papers" in done.stdout
     assert "Traceback" not in done.stdout
 
 
-def test_rows_are_checked(model: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "tokens", "problem"),
+    [
+        ([], [], "has no rows"),
+        ([0, 3], [1.0, 2.0], "rows 0 to 3, but the model has 3 papers"),
+        ([-1, 2], [1.0, 2.0], "rows -1 to 2, but the model has 3 papers"),
+        ([1, 1], [1.0, 2.0], "has duplicate rows"),
+        ([0, 2], [1.0, np.nan], "has NaN or infinite numbers in tokens"),
+    ],
+)
+def test_bad_rows_are_refused(
+    tmp_path: Path, rows: list[int], tokens: list[float], problem: str
+) -> None:
+    table = {"row": pa.array(rows, pa.int64()), "tokens": pa.array(tokens, pa.float64())}
+    pq.write_table(pa.table(table), tmp_path / "tokens.parquet")
+    with pytest.raises(InputError, match=rf"tokens\.parquet .*{problem}.* Delete it and run again"):
+        read_rows(tmp_path / "tokens.parquet", ["tokens"], papers=3)
+
+
+def test_rows_are_read(model: Path) -> None:
     tokens = read_rows(model / "evaluation/tokens.parquet", ["tokens"], papers=600)
     assert tokens["row"].tolist() == list(range(600))
     with pytest.raises(InputError, match=r"missing\.parquet cannot be read"):
@@ -86,15 +107,22 @@ def test_thirty_thousand_points_stay_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     places = rng.normal(size=(30_000, 2))
     names = np.array([f"c{code:02d}" for code in rng.integers(60, size=30_000)])
-    about = {"method": "PHATE", "papers": 1_000_000}
-    save(draw_map(places[:, 0], places[:, 1], names, "category 1", "m", about), tmp_path / "map")
+    figure = draw_map(
+        places[:, 0],
+        places[:, 1],
+        categories=names,
+        level="category 1",
+        model="m",
+        map_report={"method": "PHATE", "papers": 1_000_000},
+    )
+    save(figure, tmp_path / "map")
     assert (tmp_path / "map.svg").stat().st_size < 3e6
     assert "m: PHATE map of 30,000 of 1,000,000 papers" in texts(tmp_path / "map.svg")
 
 
-def test_map_titles_name_a_stand_in() -> None:
+def test_map_titles_name_a_replacement_of_phate() -> None:
     assert map_title({"method": "PHATE", "papers": 10}, 10) == "PHATE map of 10 papers"
-    assert map_title({"method": "PCA", "papers": 10}, 10).startswith("PCA (stand-in for PHATE)")
+    assert map_title({"method": "PCA", "papers": 10}, 10).startswith("PCA (in place of PHATE)")
 
 
 def test_confusion_pairs_clusters_with_categories() -> None:
@@ -106,7 +134,7 @@ def test_confusion_pairs_clusters_with_categories() -> None:
     np.testing.assert_allclose(found.shares, np.array([[0.75, 0.25, 0], [0, 1, 0], [0.5, 0, 0.5]]))
 
 
-def test_confusion_groups_what_has_no_row() -> None:
+def test_confusion_groups_the_small_categories() -> None:
     categories = np.array(["a"] * 4 + ["b"] * 3 + ["c"] * 2 + ["d"])
     clusters = np.array([0, 0, 0, 3, 1, 1, 1, 2, 2, 0])
     found = confusion(categories, clusters, named=2)
@@ -127,23 +155,23 @@ def test_truncation_counts_papers_and_tokens() -> None:
     assert truncation(tokens, 20) == (0.0, 0.0)
 
 
-def test_the_token_picture_says_what_is_cut(tmp_path: Path) -> None:
+def test_the_token_figure_states_the_truncation(tmp_path: Path) -> None:
     save(draw_tokens(np.array([5, 10, 11, 20], dtype=np.int32), 10, "m"), tmp_path / "tokens")
     shown = " ".join(texts(tmp_path / "tokens.svg"))
     assert "50.0% of the papers are longer" in shown
     assert "23.9% of all tokens are cut off" in shown
 
 
-def test_the_biggest_categories_have_bars() -> None:
+def test_the_largest_categories_have_bars() -> None:
     corpus = {"a": 5, "b": 9, "c": 1, "d": 2}
-    assert biggest(corpus, {"b": 3, "c": 1, "d": 1}, named=2) == [
+    assert largest(corpus, {"b": 3, "c": 1, "d": 1}, named=2) == [
         ("b", 9, 3),
         ("a", 5, 0),
         ("other (2 categories)", 3, 2),
     ]
 
 
-def test_the_categories_picture_gives_both_totals(tmp_path: Path) -> None:
+def test_the_categories_figure_states_both_totals(tmp_path: Path) -> None:
     corpus = {"category 0": {"a": 8}, "category 1": {"a.x": 5, "a.y": 3}}
     sample = {"category 0": {"a": 4}, "category 1": {"a.x": 4}}
     save(draw_categories(corpus, sample, "corpus"), tmp_path / "categories")
@@ -153,19 +181,17 @@ def test_the_categories_picture_gives_both_totals(tmp_path: Path) -> None:
 
 
 def test_scores_are_drawn_with_models_and_omissions(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     make_scores(tmp_path / "scores.parquet", ["one", "two"])
     figure = draw_scores(pq.read_table(tmp_path / "scores.parquet").to_pylist())
     save(figure, tmp_path / "scores")
     shown = texts(tmp_path / "scores.svg")
-    assert {"one", "two", "V-measure", "left out", "flat clustering: MiniBatchKMeans"} <= set(shown)
+    assert {"one", "two", "V-measure", "omitted", "flat clustering: MiniBatchKMeans"} <= set(shown)
 
 
-def test_throughput_leaves_out_shards_that_embedded_nothing(tmp_path: Path) -> None:
+def test_throughput_omits_shards_that_embedded_nothing(tmp_path: Path) -> None:
     make_manifest(tmp_path / "manifest.json", papers=600)
     shards = json.loads((tmp_path / "manifest.json").read_text())["shards"]
     shards[0].update(papers_resumed=100, papers_per_second=0.0)
     save(draw_throughput(shards, "m"), tmp_path / "throughput")
     shown = texts(tmp_path / "throughput.svg")
-    assert "m: throughput of 6 shards, 1 resumed whole and not shown" in shown
+    assert "m: throughput of 6 shards (1 not shown: all papers from an earlier run)" in shown

@@ -1,4 +1,4 @@
-"""What the pages of the report say of the results."""
+"""The provenance of the results on the pages of the report."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from arxiv_embeddings.report.pages.provenance import provenance_table
 
 
 def manifest(corpus: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a model's embeddings, as far as the page reads it."""
+    """Return the part of a model's manifest that the page reads."""
     return {
         "snapshot": {"name": "snapshot.json", "bytes": 1, "sha256": "0"},
         "records": {"read": 2, "kept": 1},
@@ -24,13 +24,13 @@ def manifest(corpus: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("corpus", "told"),
+    ("corpus", "shown"),
     [
         ({"categories": ["cs.", "physics."]}, "cs., physics."),
         ({"categories": "all"}, "all"),
         ({"format": "wos"}, "all"),
     ],
 )
-def test_provenance_tells_the_wanted_categories(corpus: dict[str, Any], told: str) -> None:
+def test_provenance_states_the_selected_categories(corpus: dict[str, Any], shown: str) -> None:
     table = provenance_table({"minilm": manifest(corpus)}, {"minilm": {}})
-    assert ["categories", told] in table.rows
+    assert ["categories", shown] in table.rows

@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can tell apart, and categories that share them."""
+"""Colour-blind readers can tell the colours apart, and categories get them by size."""
 
 import itertools
 
@@ -41,15 +41,15 @@ def seen(colour: str, vision: str) -> np.ndarray:
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("colours", [(*COLOURS, OTHER), DARK_COLOURS], ids=["light", "dark"])
-def test_any_two_colours_stay_apart(colours: tuple[str, ...], vision: str) -> None:
-    """A difference of 2 can just be seen side by side; points on a map need a multiple of it."""
+def test_any_two_colours_are_distinguishable(colours: tuple[str, ...], vision: str) -> None:
+    """Side by side a difference of 2 is just visible; points on a map need a multiple of it."""
     pairs = itertools.combinations(colours, 2)
     apart = {pair: np.linalg.norm(seen(pair[0], vision) - seen(pair[1], vision)) for pair in pairs}
     closest = min(apart, key=lambda pair: apart[pair])
     assert apart[closest] > 14, (closest, apart[closest])
 
 
-def test_the_biggest_are_named_and_the_rest_is_one_group() -> None:
+def test_the_largest_are_named_and_the_rest_is_one_group() -> None:
     groups = group_categories(np.array(list("aaabbbbccd")), named=2)
     assert groups.names == ["b", "a", "other (2 categories)"]
     assert groups.members == [["b"], ["a"], ["c", "d"]]
@@ -62,7 +62,7 @@ def test_a_rest_of_one_category_keeps_its_name() -> None:
     assert group_categories(["a", "a", "b"], named=1).names == ["a", "b"]
 
 
-def test_sizes_that_are_equal_stand_in_the_order_of_the_alphabet() -> None:
+def test_categories_of_the_same_size_are_in_alphabetical_order() -> None:
     assert group_categories(["c", "a", "b"], named=3).names == ["a", "b", "c"]
 
 

@@ -1,1 +1,1 @@
-"""How well vectors recover the categories of their papers: clusterings, trees, the space, maps, and their scores."""
+"""Measure how well vectors recover the categories: clusterings, trees, geometry, maps, and their scores."""

@@ -1,4 +1,4 @@
-"""The scores of all models in one table, and which of their differences are real."""
+"""The scores of all models in one table, and which differences between models are real."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,13 @@ def all_scores(models: Mapping[str, Sequence[Score]]) -> pa.Table:
 def differences(models: Mapping[str, Sequence[Score]]) -> pa.Table:
     """Return the difference, a minus b, of every score of every two models, with ``DIFFERENCES_SCHEMA``.
 
-    Replicate r of either score was computed on the same papers, so their differences are the bootstrap
-    distribution of the difference (paired bootstrap). It is real where the interval excludes 0. Each interval
-    stands for itself: of twenty differences that are none, one is called real on average.
+    Replicate r of both scores was computed on the same papers, so the differences of the replicates are the
+    bootstrap distribution of the difference (paired bootstrap). A difference is real if its interval excludes
+    0. The intervals are not corrected for multiple comparisons: of twenty differences that are pure chance,
+    one is called real on average.
 
     Raises:
-        InputError: two models were judged on different numbers of papers.
+        InputError: two models were scored on different numbers of papers.
     """
     rows = []
     for (a, scores_a), (b, scores_b) in itertools.combinations(models.items(), 2):
@@ -57,18 +58,18 @@ def differences(models: Mapping[str, Sequence[Score]]) -> pa.Table:
 def _difference(
     model_a: str, a: Score | None, model_b: str, b: Score | None
 ) -> dict[str, float | bool | str]:
-    """Return what a row says of the same score of two models; None stands for a score that a model lacks."""
+    """Return the columns that compare one score of two models; None stands for a score that a model lacks."""
     if a is None or a.value is None or b is None or b.value is None:
         notes = (
-            f"{model}: {score.note if score else 'has no such score'}"
+            f"{model}: {score.note if score else 'does not have this score'}"
             for model, score in ((model_a, a), (model_b, b))
             if score is None or score.value is None
         )
         return {"note": joined(*notes)}
     if a.papers != b.papers:
         raise InputError(
-            f"{' '.join(filter(None, a.key))} was computed on {a.papers:,} papers for {model_a}, but on {b.papers:,} "
-            f"for {model_b}. Only models with the same papers can be compared: evaluate both again."
+            f"{' '.join(filter(None, a.key))} was computed on {a.papers:,} papers for {model_a}, but on "
+            f"{b.papers:,} papers for {model_b}. Delete the evaluation folders of both models and run again."
         )
     difference = a.value - b.value
     if not len(a.replicates) or not len(b.replicates):
@@ -79,7 +80,7 @@ def _difference(
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write ``table`` as the suffix of ``path`` says: ``.parquet``, ``.csv``, or ``.json`` (a list of rows)."""
+    """Write ``table`` in the format of the suffix of ``path``: ``.parquet``, ``.csv`` or ``.json`` (a list of rows)."""
     if path.suffix == ".json":
         write_json(path, table.to_pylist())
         return

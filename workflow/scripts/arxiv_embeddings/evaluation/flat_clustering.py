@@ -1,4 +1,4 @@
-"""Flat clusterings and how well they agree with the classes of the papers."""
+"""Flat clusterings, and how well they agree with the classes of the papers."""
 
 from collections.abc import Callable
 
@@ -19,14 +19,14 @@ def kmeans(vectors: np.ndarray, clusters: int) -> np.ndarray:
 
     Args:
         vectors: float32 (n, d) of length 1.
-        clusters: how many to look for, at most n; fewer are found where vectors are identical.
+        clusters: the number to look for, at most n. Fewer are found where vectors are identical.
     """
     model = MiniBatchKMeans(clusters, random_state=SEED)
     return np.asarray(model.fit_predict(vectors), np.int32)
 
 
 def mutual_information_by_chance(table: np.ndarray) -> float:
-    """Return the expected mutual information (nats) of tables with the margins of ``table``, int64."""
+    """Return the expected mutual information (nats) of contingency tables with the margins of ``table``, int64."""
     full = table[table.any(axis=1)][:, table.any(axis=0)]
     return float(expected_mutual_information(full, int(full.sum())))
 
@@ -36,14 +36,14 @@ def agreement(table: np.ndarray, chance: float) -> dict[str, float]:
 
     Homogeneity, completeness and V-measure: Rosenberg & Hirschberg, 2007. ARI: Hubert & Arabie, 1985.
     AMI: Vinh, Epps & Bailey, 2010. NMI and AMI are normalised by the arithmetic mean of the entropies, as in
-    scikit-learn, so NMI equals V-measure. NaN where there are fewer than two classes or clusters.
+    scikit-learn, so NMI equals V-measure. All are NaN with fewer than two classes or clusters.
 
-    scikit-learn has all of them for labels, not for tables; from the table, a replicate takes a fraction of the
-    time.
+    scikit-learn computes them from labels, not from contingency tables. From the table, a replicate takes a
+    fraction of that time.
 
     Args:
         table: papers of each class in each cluster.
-        chance: the mutual information (nats) to expect by chance, as ``mutual_information_by_chance`` returns it.
+        chance: the mutual information (nats) expected by chance, see ``mutual_information_by_chance``.
     """
     table = table[table.any(axis=1)][:, table.any(axis=0)]
     if min(table.shape) < 2:
@@ -83,34 +83,41 @@ def _ratio(numerator: float, denominator: float) -> float:
 def flat_scores(method: str, labels: Labels, clusters: np.ndarray, note: str = "") -> list[Score]:
     """Return the agreement of a clustering with the classes, each score with its bootstrap replicates.
 
-    In a replicate the papers are resampled and the contingency table is counted anew; nothing is clustered
-    again. What AMI expects by chance is taken from all papers: it takes 99 % of the time, and hardly varies.
+    Each replicate resamples the papers and recounts the contingency table; the clustering stays the same. The
+    mutual information that AMI expects by chance is computed once, from all papers: it takes 99 % of the time
+    and hardly varies between replicates.
 
     Args:
-        method: what made the clusters.
-        labels: the classes of n papers; as many clusters were wanted.
+        method: the name of the clustering method.
+        labels: the classes of n papers; as many clusters were requested.
         clusters: int (n,), 0 or more: the cluster of every paper.
-        note: what to say with every score.
+        note: goes with every score.
     """
     papers, wanted, found = len(clusters), len(labels.names), len(np.unique(clusters))
     problem = labels.problem
     if not problem and found < 2:
-        problem = "omitted: all vectors fall into one cluster, as identical ones do"
+        problem = "omitted: all vectors are in one cluster, as identical vectors are"
     if problem:
+        note = joined(problem, note)
         return [
-            Score(FAMILY, method, metric, labels.level, None, papers, joined(problem, note))
+            Score(FAMILY, method, metric, labels.level, value=None, papers=papers, note=note)
             for metric in METRICS
         ]
-    if found < wanted:
-        note = joined(note, f"{found} clusters found where {wanted} were wanted")
+    fewer = f"only {found} of {wanted} requested clusters were found" if found < wanted else ""
+    note = joined(note, fewer, labels.note)
     tables = contingency(labels.codes, clusters)
     table = tables(np.ones(papers, np.int64))
     chance = mutual_information_by_chance(table)
     values = agreement(table, chance)
     replicates = bootstrap(papers, lambda counts: list(agreement(tables(counts), chance).values()))
-    note = joined(note, labels.note)
     return [
-        measured(FAMILY, method, metric, labels.level, value, papers, note, of_metric)
+        measured(
+            *(FAMILY, method, metric, labels.level),
+            value=value,
+            papers=papers,
+            note=note,
+            replicates=of_metric,
+        )
         for (metric, value), of_metric in zip(values.items(), replicates.T, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""How well a map keeps what the vectors say: near papers near (trustworthiness), far ones far (DEMaP)."""
+"""How well a map keeps the structure of the vectors: near papers near (trustworthiness), far ones far (DEMaP)."""
 
 import logging
 from collections.abc import Sequence
@@ -8,8 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.stats import rankdata
 
-from .bootstrap import bootstrap, mean_replicates, subsample
-from .geometry import sample_note
+from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
 from .labels import Labels
 from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine, nearest_on_map
 from .scores import Score, joined, measured
@@ -17,15 +16,24 @@ from .vectors import unit_vectors
 
 log = logging.getLogger(__name__)
 
-TRUSTED = 5_000  # papers whose neighbours on the map are looked up in the vectors
-NEAR = 10  # neighbours that trustworthiness looks at
-WALKED = 2_000  # papers between whose pairs DEMaP measures
-EDGES = 30  # neighbours of a paper in the graph of DEMaP
+# Papers whose neighbours on the map are compared with those of their vectors.
+TRUSTED = 5_000
+# Neighbours in trustworthiness.
+NEAR = 10
+# Papers whose pairs DEMaP compares.
+WALKED = 2_000
+# Neighbours of a paper in the graph of DEMaP.
+EDGES = 30
 QUERIES_AT_ONCE = 512
 
 
 def map_scores(
-    matrix: np.ndarray, levels: Sequence[Labels], rows: np.ndarray, places: np.ndarray, method: str
+    matrix: np.ndarray,
+    levels: Sequence[Labels],
+    *,
+    rows: np.ndarray,
+    places: np.ndarray,
+    method: str,
 ) -> list[Score]:
     """Return the scores of the family "map".
 
@@ -34,90 +42,87 @@ def map_scores(
         levels: the classes of the n papers at each level.
         rows: int64 (m,), the rows that are on the map.
         places: float64 (m, 2).
-        method: what made the map, for example "PHATE".
+        method: how the map was made, for example "PHATE".
     """
-    of_map = sample_note(len(rows), len(matrix))
+    mapped = len(rows)
+    of_map = subsample_note(mapped, len(matrix))
     vectors = unit_vectors(matrix, rows)
-    asked = subsample(len(rows), TRUSTED)
-    log.info("Trustworthiness and DEMaP of a map of %s papers.", f"{len(rows):,}")
-    trust = trustworthiness(vectors, places, asked, NEAR)
-    walked = subsample(len(rows), WALKED)
-    nearest = nearest_on_map(places, min(max(NEIGHBOURS), len(rows) - 1))
-    return [
-        measured(
-            "map",
-            method,
-            "trustworthiness",
-            "",
-            float(trust.mean()),
-            len(asked),
-            joined(of_map, sample_note(len(asked), len(rows)), f"{NEAR} neighbours"),
-            mean_replicates(trust),
-        ),
-        _demap_score(vectors[walked], places[walked], method, len(rows), of_map),
-        *accuracies(
-            "map",
-            method,
-            [labels.at(rows) for labels in levels],
-            np.arange(len(rows)),
-            nearest,
+    log.info("Trustworthiness and DEMaP of a map of %s papers.", f"{mapped:,}")
+    trusted = subsample(mapped, TRUSTED)
+    trust = trustworthiness(vectors, places, trusted, NEAR)
+    trust_score = measured(
+        *("map", method, "trustworthiness", ""),
+        value=float(trust.mean()),
+        papers=len(trusted),
+        note=joined(of_map, subsample_note(len(trusted), mapped), f"{NEAR} neighbours"),
+        replicates=mean_replicates(trust),
+    )
+    walked = subsample(mapped, WALKED)
+    edges = min(EDGES, len(walked) - 1)
+    geodesic = geodesics(vectors[walked], edges)
+    apart = float(np.isinf(geodesic).mean())
+    correlation = RankCorrelation(geodesic, euclidean_distances(places[walked]))
+    demap_score = measured(
+        *("map", method, "demap", ""),
+        value=correlation(np.ones(len(walked))),
+        papers=len(walked),
+        note=joined(
             of_map,
+            subsample_note(len(walked), mapped),
+            f"{edges} neighbours",
+            f"{apart:.1%} of pairs are not connected and count as farthest" if apart else "",
         ),
-    ]
+        replicates=bootstrap(len(walked), correlation),
+    )
+    of_neighbours = accuracies(
+        [labels.at(rows) for labels in levels],
+        family="map",
+        method=method,
+        queries=np.arange(mapped),
+        nearest=nearest_on_map(places, min(max(NEIGHBOURS), mapped - 1)),
+        note=of_map,
+    )
+    return [trust_score, demap_score, *of_neighbours]
 
 
 def trustworthiness(
-    vectors: np.ndarray, places: np.ndarray, asked: np.ndarray, k: int
+    vectors: np.ndarray, places: np.ndarray, queries: np.ndarray, k: int
 ) -> np.ndarray:
-    """Return the trustworthiness of a map at each paper ``asked``, float64 (q,), from 0 to 1.
+    """Return the trustworthiness of a map at each queried paper, float64 (q,), from 0 to 1.
 
-    The neighbours of a paper on the map cost their rank among its neighbours by cosine, beyond k (Venna and
-    Kaski, 2001). The mean over all papers is what ``sklearn.manifold.trustworthiness`` returns; that
-    holds the distances of all pairs in memory, and has no value per paper to resample.
+    Each neighbour of a paper on the map costs its rank among the neighbours by cosine, beyond k (Venna and
+    Kaski, 2001). The mean over all papers equals ``sklearn.manifold.trustworthiness``; that function holds the
+    distances of all pairs in memory, and returns no value per paper to resample.
 
     Args:
         vectors: float32 (n, d), of length 1.
         places: float64 (n, 2).
-        asked: row numbers (q,).
+        queries: row numbers (q,).
         k: neighbours, fewer than n / 2.
     """
     papers = len(vectors)
-    nearest = nearest_on_map(places, k)[asked]
-    cost = np.empty(len(asked))
-    for start in range(0, len(asked), QUERIES_AT_ONCE):
+    nearest = nearest_on_map(places, k)[queries]
+    cost = np.empty(len(queries))
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
         part = slice(start, start + QUERIES_AT_ONCE)
-        cosines = vectors[asked[part]] @ vectors.T
-        np.put_along_axis(cosines, asked[part, None], -np.inf, axis=1)
-        theirs = np.take_along_axis(cosines, nearest[part], axis=1)
-        closer = [(cosines > theirs[:, [column]]).sum(axis=1) for column in range(k)]
+        cosines = vectors[queries[part]] @ vectors.T
+        np.put_along_axis(cosines, queries[part, None], -np.inf, axis=1)
+        of_nearest = np.take_along_axis(cosines, nearest[part], axis=1)
+        closer = [(cosines > of_nearest[:, [column]]).sum(axis=1) for column in range(k)]
         cost[part] = np.maximum(0, np.column_stack(closer) + 1 - k).sum(axis=1)
     return 1 - 2 * cost / (k * (2 * papers - 3 * k - 1))
 
 
-def _demap_score(
-    vectors: np.ndarray, places: np.ndarray, method: str, mapped: int, note: str
-) -> Score:
-    edges = min(EDGES, len(vectors) - 1)
-    geodesic = geodesics(vectors, edges)
-    apart = float(np.isinf(geodesic).mean())
-    note = joined(
-        note,
-        sample_note(len(vectors), mapped),
-        f"{edges} neighbours",
-        f"{apart:.1%} of pairs are not connected and count as farthest" if apart else "",
-    )
-    correlation = RankCorrelation(geodesic, np.linalg.norm(places[:, None] - places, axis=2))
-    everyone = np.ones(len(vectors))
-    replicates = bootstrap(len(vectors), correlation)
-    value = correlation(everyone)
-    return measured("map", method, "demap", "", value, len(vectors), note, replicates)
+def euclidean_distances(places: np.ndarray) -> np.ndarray:
+    """Return the Euclidean distances of all pairs of places (n, d), float64 (n, n)."""
+    return np.asarray(np.linalg.norm(places[:, None] - places, axis=2))
 
 
 def geodesics(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Return the shortest ways between all pairs along the graph of nearest neighbours, float64 (n, n).
+    """Return the shortest path lengths of all pairs in the graph of nearest neighbours, float64 (n, n).
 
-    An edge joins two papers where one is among the k nearest of the other, and is as long as their
-    Euclidean distance. Pairs that no way joins are at the distance infinity.
+    An edge joins two papers if one is among the k nearest of the other; its length is their Euclidean
+    distance. Pairs that no path joins are at the distance infinity.
 
     Args:
         vectors: float32 (n, d), of length 1.
@@ -127,20 +132,20 @@ def geodesics(vectors: np.ndarray, k: int) -> np.ndarray:
     nearest = nearest_by_cosine(vectors, np.arange(papers), k)
     tails, heads = np.repeat(np.arange(papers), k), nearest.ravel()
     lengths = np.linalg.norm(vectors[tails] - vectors[heads], axis=1).astype(np.float64)
-    # An edge of length 0 between two identical vectors would count as no edge.
+    # The sparse graph would drop an edge of length 0 between two identical vectors.
     lengths = np.maximum(lengths, np.finfo(np.float32).tiny)
     graph = csr_array((lengths, (tails, heads)), shape=(papers, papers))
     return np.asarray(shortest_path(graph, method="D", directed=False))
 
 
 class RankCorrelation:
-    """Spearman's correlation over all pairs of papers between two distances, as papers are resampled.
+    """Spearman's correlation of two distances over all pairs of papers, for resampled papers.
 
     With geodesic distances of the data and Euclidean ones of the map this is DEMaP (denoised embedding
     manifold preservation; Moon et al., 2019, "Visualizing structure and transitions in high-dimensional
-    biological data"). There the geodesics are those of data without noise; of
-    embeddings there is only the one kind. The ranks are those of the pairs of all papers, also where papers are
-    resampled: a pair then counts as often as both its papers together, and none with itself.
+    biological data"). There the geodesics are those of data without noise; embeddings have no such noiseless
+    version. Resamples keep the ranks of the pairs of all papers: a pair then counts as often as the product of
+    the counts of its two papers, and a paper makes no pair with itself.
     """
 
     def __init__(self, distances: np.ndarray, others: np.ndarray) -> None:
@@ -150,7 +155,8 @@ class RankCorrelation:
         for values in (distances, others):
             ranks = np.zeros(values.shape)
             ranks[upper] = rankdata(values[upper])
-            ranks[upper] -= ranks[upper].mean()  # near zero, sums of products stay exact
+            # Centred near zero, sums of products lose no precision.
+            ranks[upper] -= ranks[upper].mean()
             self._ranks.append(ranks + ranks.T)
 
     def __call__(self, counts: np.ndarray) -> float:

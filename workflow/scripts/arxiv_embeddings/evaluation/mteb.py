@@ -1,8 +1,8 @@
 """The clustering protocol of MTEB (Muennighoff et al., 2023; mteb 2, AbsTaskClustering) on these papers.
 
-Its task ArXivHierarchicalClusteringP2P clusters title and abstract of 2,048 arXiv papers, as here, and its
-score is comparable in kind. It is not the same number: MTEB's papers are others (all archives, until 2020), models with
-prompts are given one there, and releases of mteb differ in how many of the 2,048 they keep.
+Its task ArXivHierarchicalClusteringP2P also clusters title and abstract of 2,048 arXiv papers, so the scores
+are comparable in kind, but not equal: MTEB uses other papers (all archives, until 2020), passes a prompt to models
+that have one, and its releases differ in how many of the 2,048 papers they keep.
 """
 
 import random
@@ -19,7 +19,8 @@ from .scores import Score
 
 DOCUMENTS = 2_048
 EXPERIMENTS = 10
-DRAWS = 16_384  # papers a clustering is given, drawn with replacement
+# Papers per clustering, drawn with replacement.
+DRAWS = 16_384
 BATCH = 512
 
 
@@ -28,10 +29,10 @@ def mteb_scores(matrix: np.ndarray, levels: Sequence[Labels]) -> list[Score]:
 
     At most 2,048 papers are drawn once. For each level, ten times: 16,384 draws with replacement, clustered
     by ``MiniBatchKMeans`` (batches of 512, one start) into as many clusters as the level has classes. The
-    vectors are taken as the model gives them, not normalised.
+    vectors are used as the model returns them, not normalised.
 
-    MTEB's lower level is the part of a category behind its dot, so that cs.IT and math.IT are one class,
-    and papers of categories without a dot (hep-th) have no part in it. That is followed here, and only here.
+    MTEB's lower level is the part of a category after its dot, so cs.IT and math.IT are one class, and papers
+    of categories without a dot (hep-th) are left out. Only this function follows that definition.
 
     Args:
         matrix: float32 (n, d), usually memory-mapped.
@@ -47,29 +48,31 @@ def mteb_scores(matrix: np.ndarray, levels: Sequence[Labels]) -> list[Score]:
         taken = np.flatnonzero(classes != "")
         number = len(np.unique(classes[taken]))
         if number < 2:
-            found.append(Score(*key, None, len(taken), "omitted: fewer than two classes"))
+            problem = "omitted: fewer than two classes"
+            found.append(Score(*key, value=None, papers=len(taken), note=problem))
             continue
         values = _experiments(vectors[taken], classes[taken], number, draw)
         runs.append(values)
-        found.append(Score(*key, float(np.mean(values)), len(taken), _note(len(taken), values)))
+        found.append(_mean_score(key, values, len(taken)))
     key = ("MTEB", "MiniBatchKMeans", "v_measure", "")
     if len(runs) < len(levels):
-        return [*found, Score(*key, None, len(rows), "omitted: a level has no score")]
-    values = np.concatenate(runs)
-    return [*found, Score(*key, float(np.mean(values)), len(rows), _note(len(rows), values))]
+        problem = "omitted: a level has no score"
+        return [*found, Score(*key, value=None, papers=len(rows), note=problem)]
+    return [*found, _mean_score(key, np.concatenate(runs), len(rows))]
 
 
-def _note(papers: int, values: np.ndarray) -> str:
-    return (
-        f"{papers:,} papers, {len(values)} clusterings of {DRAWS:,} draws; no interval, their standard "
-        f"deviation is {np.std(values):.3f}"
+def _mean_score(key: tuple[str, str, str, str], values: np.ndarray, papers: int) -> Score:
+    note = (
+        f"{papers:,} papers, {len(values)} clusterings of {DRAWS:,} draws each, whose standard deviation is "
+        f"{np.std(values):.3f}; no bootstrap interval"
     )
+    return Score(*key, value=float(np.mean(values)), papers=papers, note=note)
 
 
 def lower_classes(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Return MTEB's classes of the lower level: what stands behind the upper one and a dot, else "".
+    """Return MTEB's classes of the lower level: the part after the upper class and a dot, else "".
 
-    Where no class has that form (no arXiv categories), the lower classes as they are.
+    If no class has that form (the corpus is not arXiv), the lower classes are returned unchanged.
 
     Args:
         upper: the names of the upper classes (n,).
@@ -88,8 +91,8 @@ def _experiments(
 ) -> np.ndarray:
     """Return the V-measure of every experiment, float64 (EXPERIMENTS,)."""
     values = []
-    # One thread: batches are so small that two threads wait for each other. On two cores that others
-    # use too, 20 experiments took 5 s with one thread and 114 s with two.
+    # One thread: with batches this small, two threads mostly wait for each other. On two shared cores,
+    # 20 experiments took 5 s with one thread and 114 s with two.
     with threadpool_limits(limits=1):
         for _ in range(EXPERIMENTS):
             drawn = np.array(draw.choices(range(len(vectors)), k=DRAWS))

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours, and how often they tell the class of a paper."""
+"""Exact nearest neighbours, and how often they predict the class of a paper."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,17 @@ from .vectors import unit_vectors
 
 NEIGHBOURS = (1, 10, 50)
 QUERIES_AT_ONCE = 2_048
-ROWS_AT_ONCE = 16_384  # with 2,048 queries, 134 MB of similarities and 268 MB of their order
+# With 2,048 queries: 134 MB of similarities and 268 MB of their order.
+ROWS_AT_ONCE = 16_384
 VOTES_AT_ONCE = 4_096
 
 
 def nearest_by_cosine(matrix: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
     """Return the ``k`` other rows with the largest cosine to every queried row, the nearest first.
 
-    Exact: every query is compared with every row, a block of queries against a block of rows at a time.
-    Memory does not grow with the rows: the queried vectors, a block of rows and about 0.4 GB. Among rows
-    at the very same distance the lower number comes first, but which of them are among the k is open.
+    Exact: every query is compared with every row, block by block. Memory does not grow with the rows: the
+    queried vectors, a block of rows and about 0.4 GB. Rows at exactly the same distance are sorted by number,
+    but which of them are among the k is not defined.
 
     Args:
         matrix: float32 (n, d), usually memory-mapped, of any lengths.
@@ -46,7 +47,8 @@ def nearest_by_cosine(matrix: np.ndarray, queries: np.ndarray, k: int) -> np.nda
                 own = queries[part]
                 products = queried[part] @ block.T
                 inside = np.flatnonzero((own >= row) & (own < row + len(block)))
-                products[inside, own[inside] - row] = -np.inf  # no paper is its own neighbour
+                # A paper is not its own neighbour.
+                products[inside, own[inside] - row] = -np.inf
                 best = _largest(products, min(k, len(block)))
                 candidates = np.hstack(
                     [similarity[part], np.take_along_axis(products, best, axis=1)]
@@ -60,13 +62,13 @@ def nearest_by_cosine(matrix: np.ndarray, queries: np.ndarray, k: int) -> np.nda
 
 
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Return the columns (rows, k) of the ``k`` largest values of every row, in no order."""
+    """Return the columns (rows, k) of the ``k`` largest values of every row, unsorted."""
     smaller = values.shape[1] - k
     return np.argpartition(values, smaller, axis=1)[:, smaller:] if k else values[:, :0].astype(int)
 
 
 def nearest_on_map(places: np.ndarray, k: int) -> np.ndarray:
-    """Return the ``k`` other points next to every point of a map, the nearest first: int64 (n, k).
+    """Return the ``k`` nearest other points of every point of a map, the nearest first: int64 (n, k).
 
     Args:
         places: float64 (n, 2).
@@ -77,7 +79,7 @@ def nearest_on_map(places: np.ndarray, k: int) -> np.ndarray:
 
 
 def votes(codes: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """Return the class that most of each query's neighbours have; among equals, the nearest one's.
+    """Return the most frequent class among each query's neighbours; of equally frequent ones, the nearest's.
 
     Args:
         codes: the class of every row (n,).
@@ -88,34 +90,35 @@ def votes(codes: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     """
     voted = np.empty(len(nearest), dtype=codes.dtype)
     for start in range(0, len(nearest), VOTES_AT_ONCE):
-        theirs = codes[nearest[start : start + VOTES_AT_ONCE]]
-        counts = (theirs[:, :, None] == theirs[:, None, :]).sum(axis=2)
-        # argmax takes the first of equal counts, which is the nearest neighbour's class
+        classes = codes[nearest[start : start + VOTES_AT_ONCE]]
+        counts = (classes[:, :, None] == classes[:, None, :]).sum(axis=2)
+        # argmax takes the first of equal counts, which is the nearest neighbour's class.
         most = counts.argmax(axis=1)
-        voted[start : start + VOTES_AT_ONCE] = theirs[np.arange(len(theirs)), most]
+        voted[start : start + VOTES_AT_ONCE] = classes[np.arange(len(classes)), most]
     return voted
 
 
 def accuracies(
+    levels: Sequence[Labels],
+    *,
     family: str,
     method: str,
-    levels: Sequence[Labels],
     queries: np.ndarray,
     nearest: np.ndarray,
     note: str,
 ) -> list[Score]:
-    """Return the share of queries whose class their neighbours vote for, at every k of ``NEIGHBOURS``.
+    """Return the accuracy of the k-NN classifier on the queries, for every k of ``NEIGHBOURS``.
 
-    Leave-one-out: no paper votes for itself. A paper that is alone in its class counts, as a miss. The
-    interval is over the queried papers; whom they have for neighbours stays as it is.
+    Leave-one-out: a paper does not vote for itself. The only paper of a class counts as a miss. The bootstrap
+    resamples the queries, but keeps their neighbours.
 
     Args:
+        levels: the classes of all n papers at each level.
         family: of the scores.
         method: of the scores.
-        levels: the classes of all n papers at each level.
         queries: row numbers (q,).
-        nearest: their neighbours (q, k), the nearest first, at least as many as the largest k where
-            there are so many papers.
+        nearest: their neighbours (q, k), the nearest first; k is the largest of ``NEIGHBOURS``, or n - 1 if
+            that is smaller.
         note: of the scores.
     """
     found = []
@@ -126,9 +129,15 @@ def accuracies(
             if k > nearest.shape[1] and not problem:
                 problem = f"omitted: {k} neighbours need more than {len(labels.codes)} papers"
             if problem:
-                found.append(Score(*key, None, len(queries), problem))
+                found.append(Score(*key, value=None, papers=len(queries), note=problem))
                 continue
             hits = votes(labels.codes, nearest[:, :k]) == labels.codes[queries]
-            told = joined(note, labels.note)
-            found.append(measured(*key, float(hits.mean()), len(hits), told, mean_replicates(hits)))
+            score = measured(
+                *key,
+                value=float(hits.mean()),
+                papers=len(hits),
+                note=joined(note, labels.note),
+                replicates=mean_replicates(hits),
+            )
+            found.append(score)
     return found

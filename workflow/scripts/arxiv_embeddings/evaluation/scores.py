@@ -1,4 +1,4 @@
-"""The tidy table of scores: one row a score, with its interval and, for comparisons, its replicates."""
+"""The tidy table of scores: one row per score, with its interval and the replicates that comparisons need."""
 
 import dataclasses
 import math
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from ..common.errors import InputError
 from ..common.files import written_beside
 from .bootstrap import centred, interval
+from .reading import read_parquet
 
 KEY = ("family", "method", "metric", "level")
 SCHEMA = pa.schema(
@@ -31,12 +32,12 @@ class Score:
 
     Attributes:
         family: "flat clustering", "tree", "space", "map" or "MTEB".
-        method: what was judged or how, such as "MiniBatchKMeans".
+        method: what was scored or how, such as "MiniBatchKMeans".
         metric: in snake_case, such as "v_measure".
         level: "category 0", "category 1", or "" where the score has none.
-        value: finite; None where it was omitted, and ``note`` says why.
-        papers: how many papers it was computed on.
-        note: what a reader should know: a subsample, a reason.
+        value: finite; None if the score was omitted, and ``note`` gives the reason.
+        papers: the number of papers that it was computed on.
+        note: what a reader should know, such as a subsample or a reason.
         replicates: the finite bootstrap replicates, centred on the value; none where there is no interval.
     """
 
@@ -44,6 +45,7 @@ class Score:
     method: str
     metric: str
     level: str
+    _: dataclasses.KW_ONLY
     value: float | None
     papers: int
     note: str = ""
@@ -57,12 +59,12 @@ class Score:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What tells the score apart from the others of its model."""
+        """What identifies the score among those of its model: the values of ``KEY``."""
         return self.family, self.method, self.metric, self.level
 
     @property
     def interval(self) -> tuple[float, float] | tuple[None, None]:
-        """Low and high end of the bootstrap interval, if there is one."""
+        """Lower and upper end of the bootstrap interval, if there is one."""
         return interval(np.asarray(self.replicates)) if len(self.replicates) else (None, None)
 
 
@@ -71,25 +73,38 @@ def measured(
     method: str,
     metric: str,
     level: str,
+    *,
     value: float,
     papers: int,
-    note: str = "",
-    replicates: np.ndarray | None = None,
+    note: str,
+    replicates: np.ndarray,
 ) -> Score:
     """Return the score with its replicates centred on the value.
 
-    A value that is NaN is omitted, and with NaN among the replicates there is no interval; a note says so.
-    The arguments are those of ``Score``; ``replicates`` is float64 (r,), None where none were made.
+    A score whose value is NaN is omitted. A score with NaN among its replicates has no interval. A note gives
+    the reason.
+
+    Args:
+        family: as in ``Score``.
+        method: as in ``Score``.
+        metric: as in ``Score``.
+        level: as in ``Score``.
+        value: NaN where the score is undefined for these papers.
+        papers: as in ``Score``.
+        note: as in ``Score``.
+        replicates: float64 (r,), as ``bootstrap`` returns them.
     """
     key = (family, method, metric, level)
     if not math.isfinite(value):
-        return Score(*key, None, papers, joined("omitted: undefined for these papers", note))
-    if replicates is None:
-        return Score(*key, float(value), papers, note)
+        note = joined("omitted: undefined for these papers", note)
+        return Score(*key, value=None, papers=papers, note=note)
+    kept: tuple[float, ...] = ()
     if undefined := int((~np.isfinite(replicates)).sum()):
         reason = f"no interval: undefined in {undefined} of {len(replicates)} resamples"
-        return Score(*key, float(value), papers, joined(note, reason))
-    return Score(*key, float(value), papers, note, tuple(centred(replicates, value).tolist()))
+        note = joined(note, reason)
+    else:
+        kept = tuple(centred(replicates, value).tolist())
+    return Score(*key, value=float(value), papers=papers, note=note, replicates=kept)
 
 
 def joined(*notes: str) -> str:
@@ -109,20 +124,16 @@ def write_scores(path: Path, scores: Sequence[Score]) -> None:
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Return what ``write_scores`` wrote.
+    """Return the scores that ``write_scores`` wrote.
 
     Raises:
-        InputError: the file is missing, damaged, or holds something else.
+        InputError: the file is missing or damaged, or has other columns.
     """
-    try:
-        table = pq.read_table(path)
-    except (
-        Exception
-    ) as error:  # pyarrow raises several kinds for what a damaged file makes it stumble over
-        raise InputError(f"{path} cannot be read: {error}") from error
+    table = read_parquet(path)
     if not table.schema.equals(SCHEMA):
         raise InputError(
-            f"{path} holds no scores: its columns are {', '.join(table.column_names)}."
+            f"{path} is not a file of scores: its columns are {', '.join(table.column_names)}. "
+            "Delete it and run again."
         )
     rows = table.drop_columns(["low", "high"]).to_pylist()
     return [Score(**{**row, "replicates": tuple(row["replicates"])}) for row in rows]

@@ -1,4 +1,4 @@
-"""An agglomerative tree of the papers: built, cut, and laid out so that nodes are runs of leaves."""
+"""An agglomerative tree of the papers: built, cut, and laid out so that each node is a range of leaves."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import pairwise_distances_chunked
 
-MEBIBYTES_AT_ONCE = 64  # of distances, beside those that are kept
+# Working memory of a block of distances, in addition to the distances that are kept.
+MEBIBYTES_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Tree:
         merges: float64 (n - 1, 4), as scipy's ``linkage`` returns them.
         order: int64 (n,), the leaves from left to right.
         first, middle, end: int64 (n - 1,). Under node i, ``order[first[i]:middle[i]]`` are the leaves on its
-            left and ``order[middle[i]:end[i]]`` those on its right.
+            left and ``order[middle[i]:end[i]]`` the leaves on its right.
     """
 
     merges: np.ndarray
@@ -28,13 +29,13 @@ class Tree:
 
     @property
     def heights(self) -> np.ndarray:
-        """The distance at which each node was merged, float64 (n - 1,), never falling."""
+        """The distance at which each node was merged, float64 (n - 1,), never decreasing."""
         return self.merges[:, 2]
 
     def cut(self, clusters: int) -> np.ndarray:
         """Return the cluster of every leaf, int32 (n,) from 0, with the tree cut into ``clusters``.
 
-        There are fewer where several nodes have the same height.
+        There are fewer clusters where several nodes have the same height.
         """
         found = fcluster(self.merges, clusters, criterion="maxclust")
         return np.asarray(found - 1, np.int32)
@@ -49,7 +50,7 @@ def ward_tree(vectors: np.ndarray) -> Tree:
 
 
 def _distances(vectors: np.ndarray) -> np.ndarray:
-    """Return all Euclidean distances as scipy's ``pdist``, in a tenth of its time because BLAS computes them."""
+    """Return the same distances as scipy's ``pdist``, but computed by BLAS in a tenth of the time."""
     papers = len(vectors)
     condensed = np.empty(papers * (papers - 1) // 2)
     row = place = 0
@@ -66,8 +67,9 @@ def lay_out(merges: np.ndarray) -> Tree:
     leaves = len(merges) + 1
     children = merges[:, :2].astype(np.int64)
     sizes = np.concatenate([np.ones(leaves, np.int64), merges[:, 3].astype(np.int64)])
-    first = np.zeros(2 * leaves - 1, np.int64)  # of leaves and nodes
-    for node in range(leaves - 2, -1, -1):  # from the root down
+    # Of the leaves, then of the nodes; filled from the root down.
+    first = np.zeros(2 * leaves - 1, np.int64)
+    for node in range(leaves - 2, -1, -1):
         left, right = children[node]
         first[left] = first[leaves + node]
         first[right] = first[left] + sizes[left]

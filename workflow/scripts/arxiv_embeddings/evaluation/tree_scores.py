@@ -1,8 +1,8 @@
 """How well a tree of the papers agrees with the tree of their categories.
 
-All scores are sums over pairs of papers, computed exactly: two papers meet at one node, so the pairs of one
-class are counted node by node, from the papers of the class on its left and on its right. A paper that a
-bootstrap replicate draws w times counts as w leaves; pairs of a paper with itself are left out.
+All scores are sums over pairs of papers, computed exactly. Any two papers meet at one node, their lowest common
+ancestor, so the pairs of one class are counted node by node, from the papers of the class on its left and on its
+right. A paper that a bootstrap replicate draws w times counts as w leaves; pairs of copies are left out.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ SMALLEST_HEIGHT = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Meetings:
-    """The nodes where papers of one class meet; a node stands here once for each such class.
+    """The nodes where papers of one class meet, one entry per node and class.
 
     Attributes:
         codes: int (n,), the class of every leaf.
         members: int64 (n,), the leaves sorted by class, then from left to right.
         node: int64 (m,), m less than n.
         first, middle, end: int64 (m,). ``members[first[j]:middle[j]]`` are the leaves of the class on the left
-            of ``node[j]`` and ``members[middle[j]:end[j]]`` those on its right, both at least one.
+            of ``node[j]`` and ``members[middle[j]:end[j]]`` those on its right; neither side is empty.
     """
 
     codes: np.ndarray
@@ -78,8 +78,8 @@ def node_sides(tree: Tree, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def dendrogram_purity(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
     """Return the dendrogram purity (Heller & Ghahramani, 2005), 0 to 1, 1 being best.
 
-    For a pair of papers of one class: the share of that class under the node where the two meet. The mean over
-    all such pairs; NaN if there are none.
+    The mean, over all pairs of papers of one class, of the share of that class under the node where the two
+    meet. NaN if there are no such pairs.
     """
     left, right = met.sides(counts)
     size = np.add(*node_sides(tree, counts))[met.node]
@@ -89,17 +89,17 @@ def dendrogram_purity(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
 
 
 def dasgupta_cost(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
-    """Return the normalised cost of the tree for papers that are similar (1) in one class, else not (0).
+    """Return the normalised cost of the tree, 0 being best; two papers have similarity 1 in one class, else 0.
 
-    The cost (Dasgupta, 2016) is the sum, over pairs of one class, of the papers under the node where the two
-    meet. Normalised: 0 is the least there can be, a tree in which every class is a whole subtree, which costs
-    (k³ - k) / 3 for each class of k papers; 1 is what the same tree costs on average with its leaves shuffled,
-    2 (n + 1) / 3 a pair. NaN if the two are equal.
+    The cost (Dasgupta, 2016) is the sum, over pairs of one class, of the number of papers under the node where
+    the two meet. It is scaled so that 0 is the minimum, the cost of a tree in which every class is a subtree of
+    its own: (k³ - k) / 3 for each class of k papers. 1 is the average cost of the same tree with its leaves
+    shuffled: 2 (n + 1) / 3 per pair. NaN if the two are equal.
     """
     left, right = met.sides(counts)
     size = np.add(*node_sides(tree, counts))[met.node]
     pairs = left * right
-    # Copies of a paper would meet in a subtree of their own, whose pairs do not count.
+    # Copies of a paper would meet in a subtree of their own; pairs of copies do not count.
     copies = _clique_cost(counts)
     papers = counts.sum()
     least = _clique_cost(np.bincount(met.codes, weights=counts)) - copies
@@ -113,9 +113,8 @@ def cophenetic_correlation(
 ) -> float:
     """Return Pearson's correlation over all pairs of papers (Sokal & Rohlf, 1962), -1 to 1, 1 being best.
 
-    It is that of the height at which the two meet in the tree and their distance in the tree of categories: 0 in
-    the same class of the fine level, 1 in the same of the coarse level alone, 2 otherwise. NaN if either is the same for
-    all pairs.
+    It correlates the height at which two papers meet with their distance in the tree of categories: 0 in the
+    same fine class, 1 in the same coarse class only, 2 otherwise. NaN if either is the same for all pairs.
 
     Args:
         tree: of n papers.
@@ -129,7 +128,8 @@ def cophenetic_correlation(
         np.bincount(level.node, np.multiply(*level.sides(counts)), minlength=len(met))
         for level in (coarse, fine)
     )
-    distances = 2 * met - same_coarse - same_fine  # their sum over the pairs that meet at each node
+    # Sum of the distances of the pairs that meet at each node.
+    distances = 2 * met - same_coarse - same_fine
     squares = 4 * met.sum() - 3 * same_coarse.sum() - same_fine.sum()
     height, distance = (
         _divided(total, met.sum()) for total in (met @ tree.heights, distances.sum())
@@ -145,9 +145,9 @@ def _pairs(counts: np.ndarray) -> float:
 
 
 def _clique_cost(sizes: np.ndarray) -> float:
-    """Return what any tree costs in which the leaves of every clique of these sizes form a subtree."""
-    wide = np.asarray(sizes, np.float64)
-    return float(np.sum(wide**3 - wide) / 3)
+    """Return the cost of any tree in which the leaves of every clique of these sizes form a subtree."""
+    leaves = np.asarray(sizes, np.float64)
+    return float(np.sum(leaves**3 - leaves) / 3)
 
 
 def _divided(numerator: float, denominator: float) -> float:
@@ -159,46 +159,42 @@ def tree_scores(method: str, tree: Tree, levels: tuple[Labels, Labels], note: st
     """Return all scores of a tree, with bootstrap replicates on the same tree.
 
     Args:
-        method: what made the tree.
+        method: the name of the method that built the tree.
         tree: of n papers.
         levels: the classes of its papers, coarse and fine.
-        note: what to say with every score.
+        note: goes with every score.
     """
     coarse, fine = levels
-    functions: list[tuple[str, str, str, str, Callable[[np.ndarray], float]]] = []
+    papers = len(tree.order)
+    identical = tree.heights[-1] < SMALLEST_HEIGHT
+
+    def score(metric: str, labels: Labels | None, function: Callable[[np.ndarray], float]) -> Score:
+        """Return the score whose value for given counts of the papers is ``function(counts)``."""
+        level, problem, own_note = (
+            (labels.level, labels.problem, labels.note) if labels else ("", "", "")
+        )
+        key = (FAMILY, method, metric, level)
+        if identical:
+            problem = problem or "omitted: all vectors are identical"
+        if problem:
+            return Score(*key, value=None, papers=papers, note=joined(problem, note, own_note))
+        return measured(
+            *key,
+            value=function(np.ones(papers, np.int64)),
+            papers=papers,
+            note=joined(note, own_note),
+            replicates=bootstrap(papers, function),
+        )
+
+    found = []
     for labels in levels:
         met = meetings(tree, labels.codes)
-        about = labels.level, labels.problem, labels.note
-        functions += [
-            ("dendrogram_purity", *about, partial(dendrogram_purity, tree, met)),
-            ("dasgupta_cost", *about, partial(dasgupta_cost, tree, met)),
+        found += [
+            score("dendrogram_purity", labels, partial(dendrogram_purity, tree, met)),
+            score("dasgupta_cost", labels, partial(dasgupta_cost, tree, met)),
         ]
-    # A fine class that stands under two coarse ones is two places in the tree of categories.
+    # A fine class under two coarse classes is two places in the tree of categories.
     paths = np.unique(np.stack([coarse.codes, fine.codes]), axis=1, return_inverse=True)[1]
     pair = meetings(tree, coarse.codes), meetings(tree, paths)
-    functions.append(
-        ("cophenetic_correlation", "", "", "", partial(cophenetic_correlation, tree, *pair))
-    )
-    return [
-        _score(method, metric, level, tree, function, problem, joined(note, own))
-        for metric, level, problem, own, function in functions
-    ]
-
-
-def _score(
-    method: str,
-    metric: str,
-    level: str,
-    tree: Tree,
-    function: Callable[[np.ndarray], float],
-    problem: str,
-    note: str,
-) -> Score:
-    """Return the score whose value for given counts of the papers is ``function(counts)``."""
-    papers = len(tree.order)
-    if tree.heights[-1] < SMALLEST_HEIGHT:
-        problem = problem or "omitted: all vectors are identical"
-    if problem:
-        return Score(FAMILY, method, metric, level, None, papers, joined(problem, note))
-    value = function(np.ones(papers, np.int64))
-    return measured(FAMILY, method, metric, level, value, papers, note, bootstrap(papers, function))
+    correlation = partial(cophenetic_correlation, tree, *pair)
+    return [*found, score("cophenetic_correlation", None, correlation)]

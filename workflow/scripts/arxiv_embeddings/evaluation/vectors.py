@@ -1,4 +1,4 @@
-"""The vectors that are judged: scaled to length 1, so that Euclidean geometry is that of the cosine."""
+"""The vectors that are scored, scaled to length 1 so that Euclidean distance and cosine agree."""
 
 import numpy as np
 
@@ -17,17 +17,18 @@ def unit_vectors(matrix: np.ndarray, rows: np.ndarray | slice = slice(None)) -> 
     Raises:
         InputError: a vector is zero or not finite.
     """
-    vectors = matrix[rows]  # a copy already, unless rows is a slice
+    # A copy already, unless rows is a slice.
+    vectors = matrix[rows]
     if np.may_share_memory(vectors, matrix):
         vectors = vectors.copy()
-    # In float64 the squares of no float32 number overflow or vanish.
+    # Squares of float32 numbers can overflow or vanish in float32, but not in float64.
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     bad = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
     if len(bad):
         row = np.arange(len(matrix))[rows][bad[0]]
         raise InputError(
-            f"Row {row} of the embeddings is zero or not finite, as are {len(bad)} of the {len(vectors):,} rows "
-            "looked at, so they have no direction. Look at these papers, and at the settings of the model."
+            f"{len(bad):,} of {len(vectors):,} rows of the embeddings are zero or not finite, the first of "
+            f"which is row {row}. Check these papers and the settings of the model."
         )
     vectors /= lengths[:, None]
     return vectors

@@ -1,1 +1,1 @@
-"""What people look at: figures, pages, and the page to explore."""
+"""What people read: figures, HTML tables, and the interactive page of the map."""

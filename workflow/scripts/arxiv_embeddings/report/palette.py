@@ -1,4 +1,4 @@
-"""Colours that stay apart for colour-blind readers, and how categories share them."""
+"""Colours that colour-blind readers can tell apart, and how they are assigned to categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ COLOURS = (
     "#999933",
     "#882255",
 )
-# The same hues, light enough for a dark page.
+# Brighter variants of the same hues, for a dark page.
 DARK_COLOURS = (
     "#7B6FE0",
     "#9ADBF5",
@@ -29,16 +29,17 @@ DARK_COLOURS = (
     "#A8A83C",
     "#B83A78",
 )
-OTHER = "#CCCCCC"  # for what is not named: Tol's pale grey, a little darker
+# The rest: Tol's pale grey, slightly darker.
+OTHER = "#CCCCCC"
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The biggest categories by name, and the rest as one group.
+    """The largest categories by name, and the rest as one group.
 
     Attributes:
-        names: of the groups, the biggest category first and the rest last.
-        codes: int64 (papers,), the group of each paper as a position in ``names``.
+        names: of the groups, the largest category first and the rest last.
+        codes: int64 (papers,), the group of each paper as an index of ``names``.
         members: the categories of each group.
     """
 
@@ -53,14 +54,14 @@ class Groups:
 
     @property
     def colours(self) -> list[str]:
-        """A colour for each group, for as many as ``COLOURS`` has and the rest."""
+        """A colour for each group: ``COLOURS`` in order, then ``OTHER`` for the rest."""
         return [*COLOURS[: len(self.names)], OTHER][: len(self.names)]
 
 
 def group_categories(categories: Sequence[str] | np.ndarray, named: int = len(COLOURS)) -> Groups:
-    """Return the ``named`` biggest of the papers' ``categories`` and the rest as one group.
+    """Return the ``named`` largest of the papers' ``categories`` and the rest as one group.
 
-    Categories of the same size stand in the order of the alphabet. A rest of one category keeps its name.
+    Categories of the same size are in alphabetical order. A rest of one category keeps its name.
     """
     found, codes, sizes = np.unique(
         np.asarray(categories, dtype=str), return_inverse=True, return_counts=True

@@ -1,1 +1,1 @@
-"""The self-contained page to explore a map."""
+"""The interactive page of a map, in one HTML file."""

@@ -1,7 +1,8 @@
 "use strict";
-// The page's state is: which categories are ticked, what is searched, and by which level papers are coloured.
-// Every change of it draws the map anew from the arrays; the view (pan and zoom) stays.
-const LISTED = 100; // results listed under the search field
+// The state of the page: the ticked categories, the search query, and the level that sets the colours.
+// Every change redraws the map from the arrays; the view (pan and zoom) stays.
+// Results listed below the search field.
+const LISTED = 100;
 const data = JSON.parse(document.getElementById("data").textContent);
 const x = decode(data.x, Float32Array), y = decode(data.y, Float32Array);
 const category = decode(data.category, Uint16Array);
@@ -11,11 +12,14 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const element = (id) => document.getElementById(id);
 const map = element("map");
 const numberOf = countOf(category, data.categories.length);
-let lowered = null; // titles and ids in lower case, made at the first search
+// Titles and ids in lower case, computed at the first search.
+let lowered = null;
 let query = "";
 let level = 1;
-let traceRows = []; // for each trace of the map, the row of each of its points
-let marked = -1; // the paper that the keyboard or mouse is on in the list of results
+// For each trace of the map, the row of each of its points.
+let traceRows = [];
+// The result that has the focus or the mouse pointer; -1 for none.
+let marked = -1;
 
 function decode(text, Kind) {
   const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -28,8 +32,8 @@ function countOf(codes, kinds) {
   return counts;
 }
 
-// The group of each category: a number for each of the biggest of the level, and one for the rest. Only ticked
-// ones count, so that a few small categories have colours of their own once the others are hidden.
+// The group of each category: a number for each of the largest of the level, and one for the rest. Only ticked
+// categories count, so that small ones get a colour of their own once the others are hidden.
 function groupsOf(level) {
   const sizes = new Map();
   data.categories.forEach((names, code) => {
@@ -78,7 +82,7 @@ function draw() {
       if (wanted) found.push(row);
     }
   }
-  // The rest is drawn first and then the biggest groups, so that the small ones are not buried.
+  // The rest is drawn first, then the groups from the largest to the smallest, so that small ones stay visible.
   traceRows = [hidden, shown.pop(), ...shown, marked < 0 ? [] : [marked]];
   const last = traceRows.length - 1;
   const size = Math.max(2, Math.min(7, 700 / Math.sqrt(papers)));
@@ -101,10 +105,12 @@ function draw() {
     responsive: true,
     scrollZoom: true,
   };
-  const look = map.layout ?? layout(); // with the view as it is now
+  // An existing layout keeps the current view.
+  const look = map.layout ?? layout();
   look.paper_bgcolor = look.plot_bgcolor = variable("--paper");
   Plotly.react(map, traces, look, options).then(() => {
-    map.dataset.shown = number; // for tests: the map is drawn
+    // For tests: the map has been drawn.
+    map.dataset.shown = number;
   });
   element("count").textContent = `${number.toLocaleString("en")} of ${papers.toLocaleString("en")} papers shown`;
   return found;
@@ -163,16 +169,16 @@ function listed(row) {
   return entry;
 }
 
-// Rings a paper on the map and tells of it in the card.
+// Draws a ring around a paper on the map and describes it in the card.
 function mark(row) {
   if (marked === row) return;
   marked = row;
   traceRows[traceRows.length - 1] = [row];
   Plotly.restyle(map, { x: [[x[row]]], y: [[y[row]]] }, [traceRows.length - 1]);
-  tell(row);
+  describe(row);
 }
 
-function tell(row) {
+function describe(row) {
   element("card").hidden = false;
   element("card-title").textContent = data.titles[row];
   element("card-about").textContent = about(row);
@@ -183,7 +189,7 @@ function rowOf(event) {
   return traceRows[point.curveNumber][point.pointNumber];
 }
 
-// The list of categories: a box for each, a bold one for all with the same category 0.
+// The list of categories: a checkbox for each, and a bold one for each category 0.
 function buildTree() {
   const archives = new Map();
   data.categories.forEach(([whole], code) => archives.set(whole, [...(archives.get(whole) ?? []), code]));
@@ -277,7 +283,7 @@ buildTree();
 update();
 map.on("plotly_hover", (event) => {
   map.dataset.hovered = data.ids[rowOf(event)];
-  tell(rowOf(event));
+  describe(rowOf(event));
 });
 map.on("plotly_unhover", () => {
   element("card").hidden = true;

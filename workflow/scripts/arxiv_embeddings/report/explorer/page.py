@@ -1,4 +1,4 @@
-"""One HTML page with a map to pan, zoom, search and filter, and all that it needs inside it."""
+"""The interactive page of a map: one self-contained HTML file to pan, zoom, search and filter."""
 
 import base64
 import json
@@ -13,20 +13,21 @@ from plotly.offline import get_plotlyjs
 from ..palette import COLOURS, DARK_COLOURS
 
 TEMPLATES = Path(__file__).parent
-TITLE_LENGTH = 160  # characters of a text whose title's end is not known
+# In characters: where to cut a text if the end of its title is unknown.
+TITLE_LENGTH = 160
 
 
 @dataclass(frozen=True)
 class Points:
-    """What the page shows of each paper.
+    """The data of the page, one entry per paper.
 
     Attributes:
         x: float64 (papers,).
         y: float64 (papers,).
-        ids: of the papers.
-        titles: of the papers.
-        categories_0: of the papers, such as ``cs``.
-        categories_1: of the papers, such as ``cs.CL``.
+        ids: (papers,).
+        titles: (papers,).
+        categories_0: (papers,), such as ``cs``.
+        categories_1: (papers,), such as ``cs.CL``.
     """
 
     x: np.ndarray
@@ -38,10 +39,10 @@ class Points:
 
 
 def title_of(topic: str) -> str:
-    """Return the title at the head of a text, with single spaces.
+    """Return the title at the start of a topic, with single spaces.
 
-    A topic is title, space and abstract, and an abstract of the arXiv snapshot begins with two spaces: the
-    first three in a row end the title. A text without them is cut after ``TITLE_LENGTH`` characters.
+    A topic is title, space and abstract, and an abstract in the arXiv snapshot begins with two spaces. So the
+    first three spaces in a row end the title. A topic without them is cut at ``TITLE_LENGTH`` characters.
     """
     head, separator, _ = topic.partition("   ")
     title = " ".join(head.split())
@@ -57,7 +58,7 @@ def render_page(points: Points, heading: str, subheading: str, link: str) -> str
         points: the papers of the map.
         heading: such as the model's label.
         subheading: how the map was made.
-        link: what the address of a paper's page begins with, its id being the rest; empty for no links.
+        link: web address of a paper without its id, which is appended; no links if empty.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
@@ -74,9 +75,9 @@ def render_page(points: Points, heading: str, subheading: str, link: str) -> str
 
 
 def script_json(content: Any) -> str:
-    r"""Return ``content`` as JSON that can stand in a ``<script>`` element: no ``<``, ``>`` or ``&`` is left.
+    r"""Return ``content`` as JSON that is safe in a ``<script>`` element, without ``<``, ``>`` and ``&``.
 
-    They are written as ``\u003c`` and so on, so no text can end the element or begin a comment in it.
+    They are escaped as ``\u003c`` and so on, so no text can end the element or begin a comment in it.
     """
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":

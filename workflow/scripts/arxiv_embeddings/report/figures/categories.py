@@ -7,20 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from ...evaluation.labels import LEVELS
 from ..palette import COLOURS
 from .style import new_figure
 
-LEVELS = ("category 0", "category 1")
-NAMED = 40  # bars that stay legible in one column
-BAR_HEIGHT, AROUND_PANEL = 0.17, 0.55  # inches
+# More bars would be illegible.
+NAMED = 40
+# In inches.
+BAR_HEIGHT, AROUND_PANEL = 0.17, 0.55
 
 Counts = Mapping[str, int]
 
 
-def biggest(corpus: Counts, sample: Counts, named: int = NAMED) -> list[tuple[str, int, int]]:
-    """Return name, papers in the corpus and papers in the sample of the biggest categories.
+def largest(corpus: Counts, sample: Counts, named: int = NAMED) -> list[tuple[str, int, int]]:
+    """Return name, papers in the corpus and papers in the sample of the largest categories.
 
-    They stand by their size in the corpus, then by name; the rest is summed up in a last row.
+    They are sorted by their size in the corpus, then by name; a last row sums up the rest.
     """
     order = sorted(corpus, key=lambda name: (-corpus[name], name))
     rows = [(name, corpus[name], sample.get(name, 0)) for name in order[:named]]
@@ -37,21 +39,21 @@ def draw_categories(
     """Draw the share of each category among the papers of the corpus and of the sample.
 
     Args:
-        corpus: papers per category, by level.
-        sample: the same of the sample.
+        corpus: papers per category, for each level.
+        sample: the same for the sample.
         name: of the corpus.
     """
-    tables = [biggest(corpus[level], sample[level]) for level in LEVELS]
-    heights = [max(len(table), 3) * BAR_HEIGHT for table in tables]
+    bars = [largest(corpus[level], sample[level]) for level in LEVELS]
+    heights = [max(len(own), 3) * BAR_HEIGHT for own in bars]
     figure = new_figure(height=sum(heights) + AROUND_PANEL * len(LEVELS) + 0.5)
     panels = figure.subplots(len(LEVELS), 1, gridspec_kw={"height_ratios": heights})
     totals = sum(corpus[LEVELS[0]].values()), sum(sample[LEVELS[0]].values())
-    for axes, level, table in zip(panels, LEVELS, tables, strict=True):
-        _draw_panel(axes, table, totals)
+    for axes, level, own in zip(panels, LEVELS, bars, strict=True):
+        _draw_panel(axes, own, totals)
         number = len(corpus[level])
         axes.set_title(f"{level}: {number:,} categor{'y' if number == 1 else 'ies'}")
     panels[-1].set_xlabel(
-        "share of the papers; beside each bar, papers in the corpus and in the sample"
+        "share of the papers; next to each bar: papers in the corpus / in the sample"
     )
     figure.suptitle(
         f"{name}: {totals[0]:,} papers in the corpus, {totals[1]:,} in the sample",
@@ -63,12 +65,12 @@ def draw_categories(
     return figure
 
 
-def _draw_panel(axes: Axes, table: list[tuple[str, int, int]], totals: tuple[int, int]) -> None:
-    places = np.arange(len(table))
-    shares = np.array([[row[1] / totals[0], row[2] / totals[1]] for row in table])
+def _draw_panel(axes: Axes, bars: list[tuple[str, int, int]], totals: tuple[int, int]) -> None:
+    places = np.arange(len(bars))
+    shares = np.array([[bar[1] / totals[0], bar[2] / totals[1]] for bar in bars])
     axes.barh(places - 0.2, shares[:, 0], 0.4, color=COLOURS[1], label="corpus")
     axes.barh(places + 0.2, shares[:, 1], 0.4, color=COLOURS[0], label="sample")
-    for place, (_, in_corpus, in_sample), share in zip(places, table, shares, strict=True):
+    for place, (_, in_corpus, in_sample), share in zip(places, bars, shares, strict=True):
         axes.annotate(
             f"{in_corpus:,} / {in_sample:,}",
             (share.max(), place),
@@ -78,8 +80,8 @@ def _draw_panel(axes: Axes, table: list[tuple[str, int, int]], totals: tuple[int
             fontsize=6,
             color="#555555",
         )
-    axes.set_yticks(places, [row[0] for row in table], fontsize=7)
-    axes.set_ylim(len(table) - 0.4, -0.6)
+    axes.set_yticks(places, [bar[0] for bar in bars], fontsize=7)
+    axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, shares.max() * 1.15)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.grid(axis="x")

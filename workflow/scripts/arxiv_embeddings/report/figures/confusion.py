@@ -1,4 +1,4 @@
-"""Which clusters the papers of each category fall into."""
+"""How the papers of each category are distributed over the clusters of a clustering."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,10 @@ from scipy.optimize import linear_sum_assignment
 from ..palette import group_categories
 from .style import WIDTH, new_figure
 
-NAMED = 24  # rows that stay legible in a panel
-ROW_HEIGHT, PANEL_HEIGHT, AROUND_PANEL = 0.125, 1.0, 0.75  # inches
+# More rows would be illegible.
+NAMED = 24
+# In inches.
+ROW_HEIGHT, PANEL_HEIGHT, AROUND_PANEL = 0.125, 1.0, 0.75
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Panel:
     """A clustering to compare with the categories of a level.
 
     Attributes:
-        method: such as "MiniBatchKMeans".
+        method: of the clustering, such as "MiniBatchKMeans".
         level: "category 0" or "category 1".
         categories: strings (papers,).
         clusters: int32 (papers,); -1 where a paper was not clustered.
@@ -34,13 +36,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Shares of a category's papers by cluster.
+    """Shares of each category's papers by cluster.
 
     Attributes:
-        rows: names of the categories, in the order of the alphabet; the rest of them last.
-        shares: float64 (rows, columns); a row sums to 1. Column j is the cluster that is paired with the
-            category of row j. All other clusters, where there are any, share one more column.
-        papers: how many were clustered.
+        rows: names of the categories in alphabetical order; the rest of them last.
+        shares: float64 (rows, columns); each row sums to 1. Column j is the cluster that is paired with the
+            category of row j. All other clusters, if there are any, share one last column.
+        papers: the number of papers that were clustered.
     """
 
     rows: list[str]
@@ -49,7 +51,7 @@ class Confusion:
 
 
 def confusion(categories: np.ndarray, clusters: np.ndarray, named: int = NAMED) -> Confusion:
-    """Count how the papers of the ``named`` biggest categories, and of the rest, fall into clusters.
+    """Count the papers of the ``named`` largest categories, and of the rest, in each cluster.
 
     Categories and clusters are paired one to one so that as many papers as possible agree (the assignment
     problem, solved by scipy's linear_sum_assignment).
@@ -57,7 +59,7 @@ def confusion(categories: np.ndarray, clusters: np.ndarray, named: int = NAMED) 
     Args:
         categories: strings (papers,).
         clusters: integers (papers,); papers with -1 are left out.
-        named: categories that get a row of their own.
+        named: how many categories get a row of their own.
     """
     clustered = clusters >= 0
     found, of_category = np.unique(categories[clustered], return_inverse=True)
@@ -81,9 +83,9 @@ def confusion(categories: np.ndarray, clusters: np.ndarray, named: int = NAMED) 
 
 
 def draw_confusion(panels: list[list[Panel]], model: str) -> Figure:
-    """Draw rows of panels; the panels of a row share their level and so their categories."""
-    tables = [[confusion(panel.categories, panel.clusters) for panel in row] for row in panels]
-    heights = [max(len(row[0].rows) * ROW_HEIGHT, PANEL_HEIGHT) for row in tables]
+    """Draw rows of panels; the panels of a row have the same level and so the same categories."""
+    confusions = [[confusion(panel.categories, panel.clusters) for panel in row] for row in panels]
+    heights = [max(len(row[0].rows) * ROW_HEIGHT, PANEL_HEIGHT) for row in confusions]
     figure = new_figure(height=sum(heights) + AROUND_PANEL * len(heights) + 0.4)
     axes = figure.subplots(
         len(panels),
@@ -92,9 +94,9 @@ def draw_confusion(panels: list[list[Panel]], model: str) -> Figure:
         gridspec_kw={"height_ratios": heights},
     )
     image = None
-    for row_of_axes, row, of_row in zip(axes, panels, tables, strict=True):
-        for place, panel, table in zip(row_of_axes, row, of_row, strict=True):
-            image = _draw_panel(place, panel, table, first=place is row_of_axes[0])
+    for row_of_axes, row, of_row in zip(axes, panels, confusions, strict=True):
+        for place, panel, found in zip(row_of_axes, row, of_row, strict=True):
+            image = _draw_panel(place, panel, found, first=place is row_of_axes[0])
     if image is not None:
         figure.colorbar(
             image,
@@ -108,13 +110,13 @@ def draw_confusion(panels: list[list[Panel]], model: str) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, table: Confusion, first: bool) -> AxesImage:
+def _draw_panel(axes: Axes, panel: Panel, found: Confusion, first: bool) -> AxesImage:
     image = axes.imshow(
-        table.shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+        found.shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest"
     )
-    axes.set_title(f"{panel.method}, {panel.level}, n = {table.papers:,}")
-    size = 7.5 if len(table.rows) <= 12 else 6
-    axes.set_yticks(range(len(table.rows)), table.rows if first else [], fontsize=size)
+    axes.set_title(f"{panel.method}, {panel.level}, n = {found.papers:,}")
+    size = 7.5 if len(found.rows) <= 12 else 6
+    axes.set_yticks(range(len(found.rows)), found.rows if first else [], fontsize=size)
     axes.set_xticks([])
     axes.set_xlabel("clusters, in the order of their categories")
     axes.tick_params(length=0)

@@ -1,4 +1,4 @@
-"""The two-dimensional map of a model's vectors, coloured by category."""
+"""The map of a model's vectors, coloured by category."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from ..palette import COLOURS, group_categories
 from .style import new_figure
 
 
-def map_method(about: dict[str, Any]) -> str:
-    """Return how a map was made, by its ``map.json``: a stand-in is called one."""
-    method = str(about["method"])
-    return method if method == "PHATE" else f"{method} (stand-in for PHATE)"
+def map_title(map_report: dict[str, Any], points: int) -> str:
+    """Return the title of a map of ``points`` papers: its method and the number of papers.
 
-
-def map_title(about: dict[str, Any], points: int) -> str:
-    """Return what a map shows: its method and its number of papers."""
-    papers = int(about["papers"])
+    A map by another method than PHATE says that it replaces one by PHATE.
+    """
+    method, papers = str(map_report["method"]), int(map_report["papers"])
+    if method != "PHATE":
+        method += " (in place of PHATE)"
     number = f"{points:,}" if points == papers else f"{points:,} of {papers:,}"
-    return f"{map_method(about)} map of {number} papers"
+    return f"{method} map of {number} papers"
 
 
 def draw_map(
     x: np.ndarray,
     y: np.ndarray,
+    *,
     categories: np.ndarray,
     level: str,
     model: str,
-    about: dict[str, Any],
+    map_report: dict[str, Any],
 ) -> Figure:
     """Draw each paper as a point in the colour of its category.
 
@@ -39,13 +39,14 @@ def draw_map(
         categories: strings (papers,), the papers' categories of ``level``.
         level: "category 0" or "category 1".
         model: the model's label.
-        about: ``map.json``.
+        map_report: ``map.json`` of the model.
     """
     groups = group_categories(categories)
     colours = np.array(groups.colours)
     figure = new_figure(height=5.0)
     axes = figure.add_subplot()
-    # The rest lies beneath. The others stay in drawing order, so that none of them lies on top of all.
+    # The rest is drawn first, below the others. These keep the drawing order of the papers, so that no category
+    # covers all others.
     rest = groups.codes == len(COLOURS)
     order = np.concatenate([np.flatnonzero(rest), np.flatnonzero(~rest)])
     axes.scatter(
@@ -59,9 +60,9 @@ def draw_map(
     )
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(
-        title=f"{model}: {map_title(about, len(x))}",
-        xlabel=f"{about['method']} 1",
-        ylabel=f"{about['method']} 2",
+        title=f"{model}: {map_title(map_report, len(x))}",
+        xlabel=f"{map_report['method']} 1",
+        ylabel=f"{map_report['method']} 2",
         xticks=[],
         yticks=[],
     )

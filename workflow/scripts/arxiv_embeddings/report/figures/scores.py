@@ -11,25 +11,26 @@ from ..palette import COLOURS
 from .style import new_figure
 
 MARKERS = "osD^vP*Xh"
-ROW_HEIGHT, ROW_OF_MODEL, AROUND_BLOCK = 0.1, 0.07, 0.42  # inches
+# In inches.
+ROW_HEIGHT, ROW_OF_MODEL, AROUND_BLOCK = 0.1, 0.07, 0.42
 
 COLUMNS = {"category 0, or no level": ("category 0", ""), "category 1": ("category 1",)}
-# What a metric is called where that is more than its name with spaces.
+# Display names that are not just the metric's name with spaces.
 NAMES = {
     "v_measure": "V-measure",
     "ami": "AMI",
     "ari": "ARI",
     "nmi": "NMI",
     "demap": "DEMaP",
-    "normalised_dasgupta_cost": "normalised Dasgupta cost",
     "dasgupta_cost": "Dasgupta cost",
 }
 
-Score = dict[str, Any]  # a row of the table of scores
+# A row of the table of scores.
+Score = dict[str, Any]
 
 
 def blocks(scores: list[Score]) -> list[tuple[str, list[str]]]:
-    """Return the blocks of the picture in the order of the table: title and its metrics."""
+    """Return the blocks of the figure in the order of the table: each title and its metrics."""
     found: dict[str, list[str]] = {}
     for score in scores:
         metrics = found.setdefault(_title(score), [])
@@ -39,11 +40,11 @@ def blocks(scores: list[Score]) -> list[tuple[str, list[str]]]:
 
 
 def draw_scores(scores: list[Score]) -> Figure:
-    """Draw every score as a point with its interval: a block a method, a column a level.
+    """Draw every score as a point with its interval: one block per method, one column per level.
 
     Args:
         scores: rows of the table of scores with ``model, family, method, metric, level, value, low, high``.
-            A value of None was left out by the evaluation, and is marked so.
+            A value of None is marked as omitted.
     """
     models = list(dict.fromkeys(score["model"] for score in scores))
     levelled = {(_title(score), score["metric"]) for score in scores if score["level"]}
@@ -78,15 +79,19 @@ def draw_scores(scores: list[Score]) -> Figure:
 
 
 def metric_name(metric: str) -> str:
-    """Return how a metric is written for people."""
+    """Return the display name of a metric."""
     return NAMES.get(metric, metric.replace("_", " "))
 
 
 def _row_name(score: Score, levelled: set[tuple[str, str]]) -> str:
-    """Return what stands beside a score: without a level it has a row of its own where others have one."""
+    """Return the label of a score's row.
+
+    A score without a level gets a row of its own if its metric also has scores with a level (``levelled``).
+    """
     name = metric_name(score["metric"])
-    alone = score["level"] or (_title(score), score["metric"]) not in levelled
-    return name if alone else f"{name}, no level"
+    if not score["level"] and (_title(score), score["metric"]) in levelled:
+        return f"{name}, no level"
+    return name
 
 
 def _title(score: Score) -> str:
@@ -118,7 +123,7 @@ def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: lis
         value, low, high = score["value"], score["low"], score["high"]
         if value is None:
             axes.annotate(
-                "left out",
+                "omitted",
                 (0.5, place),
                 xycoords=axes.get_yaxis_transform(),
                 ha="center",
@@ -127,7 +132,7 @@ def _draw_panel(axes: Axes, scores: list[Score], metrics: list[str], models: lis
                 color=COLOURS[model % len(COLOURS)],
             )
             continue
-        # A percentile interval need not hold the value itself.
+        # A percentile interval does not always contain the value itself.
         interval = None if low is None else [[max(value - low, 0)], [max(high - value, 0)]]
         axes.errorbar([value], [place], xerr=interval, **_mark(model))
     if all(score["value"] is None for score in scores):

@@ -1,4 +1,4 @@
-"""How every picture looks and is saved: small print type, SVG and PNG, the same bytes every time."""
+"""The style of all figures, and how they are saved: SVG and PNG, byte for byte the same every time."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from ...common.files import written_beside
 
-WIDTH = 7.2  # inches: across both columns of a page
+# In inches: the width of a two-column page.
+WIDTH = 7.2
 INK, GRID = "#222222", "#DDDDDD"
-RASTER_DPI = 300  # of PNGs, and of what is rasterised inside an SVG
+# Of PNGs, and of the rasterised parts of an SVG.
+RASTER_DPI = 300
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -26,14 +28,16 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "figure.titlesize": 10,
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],  # the first comes with matplotlib
+    # The first comes with matplotlib.
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
     "font.size": 8,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "legend.fontsize": 7.5,
     "legend.frameon": False,
     "savefig.facecolor": "white",
-    "svg.fonttype": "none",  # text stays text
+    # Keep text as text, not as outlines.
+    "svg.fonttype": "none",
     "svg.hashsalt": "arxiv-embeddings",
     "text.color": INK,
     "xtick.color": INK,

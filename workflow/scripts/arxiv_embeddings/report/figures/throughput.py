@@ -12,14 +12,14 @@ KINDS = (("papers_per_second", "papers per second"), ("tokens_per_second", "toke
 
 
 def draw_throughput(shards: list[dict[str, Any]], model: str) -> Figure:
-    """Draw the papers and tokens that each shard's job embedded in a second.
+    """Draw the papers and tokens that the job of each shard embedded per second.
 
     Args:
         shards: manifests of the shards, in order.
         model: the model's label.
     """
     devices = sorted({str(shard["device"]["name"]) for shard in shards})
-    # A job that took all its papers from an earlier run embedded none, and its zero tells nothing.
+    # A job that took all its papers from an earlier run embedded none: its zero is not a speed.
     shown = [shard for shard in shards if shard["papers_resumed"] < shard["papers"]]
     figure = new_figure(height=2.6)
     for axes, (key, name) in zip(figure.subplots(1, 2), KINDS, strict=True):
@@ -43,8 +43,8 @@ def draw_throughput(shards: list[dict[str, Any]], model: str) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.grid(axis="y")
-    left_out = len(shards) - len(shown)
-    more = f", {left_out} resumed whole and not shown" if left_out else ""
+    resumed = len(shards) - len(shown)
+    more = f" ({resumed} not shown: all papers from an earlier run)" if resumed else ""
     figure.suptitle(f"{model}: throughput of {len(shards):,} shards{more}", x=0.01, ha="left")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3)

@@ -1,4 +1,4 @@
-"""How long the papers are in tokens, and how much of them the model never sees."""
+"""Length of the papers in tokens, and the share of it that truncation cuts off."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -7,7 +7,8 @@ from ..palette import COLOURS
 from .style import new_figure
 
 BINS = 60
-SHOWN = 0.999  # share of the papers that the axis reaches; the longest few would flatten the rest
+# Share of the papers on the axis; with the few longest ones, the others would be hard to see.
+SHOWN = 0.999
 
 
 def truncation(tokens: np.ndarray, max_length: int) -> tuple[float, float]:
@@ -15,20 +16,20 @@ def truncation(tokens: np.ndarray, max_length: int) -> tuple[float, float]:
 
     Args:
         tokens: integers (papers,), before truncation.
-        max_length: tokens of a paper that the model sees at most.
+        max_length: the model sees at most so many tokens of a paper.
     """
     cut = np.maximum(tokens.astype(np.int64) - max_length, 0)
     return float((cut > 0).mean()), float(cut.sum() / tokens.sum())
 
 
 def draw_tokens(tokens: np.ndarray, max_length: int, model: str) -> Figure:
-    """Draw the histogram of ``tokens`` (papers,), and where ``max_length`` cuts it."""
+    """Draw the histogram of ``tokens`` (papers,) with a line at ``max_length``."""
     papers, lost = truncation(tokens, max_length)
     reach = max(float(np.quantile(tokens, SHOWN)), max_length) * 1.05
     beyond = int((tokens > reach).sum())
     figure = new_figure(height=2.6)
     axes = figure.add_subplot()
-    # A bin ends where the cut is, between the longest text that fits and the next.
+    # A bin ends at the cut, between the longest text that fits and the next longer one.
     cut = max_length + 0.5
     width = cut / max(round(BINS * cut / reach), 1)
     edges = np.arange(0, reach + width, width)

@@ -1,25 +1,29 @@
-"""Where the results of the models come from, as a table to read."""
+"""How the results of the models were made, as an HTML table."""
 
 from typing import Any
 
 from ...config.derived import category_prefixes
-from .table import Table, together
+from .html import HtmlTable, together
 
 Manifest = dict[str, Any]
 
 
-def provenance_table(manifests: dict[str, Manifest], maps: dict[str, Manifest]) -> Table:
-    """Return one row a fact and one column a model.
+def provenance_table(
+    manifests: dict[str, Manifest], map_reports: dict[str, dict[str, Any]]
+) -> HtmlTable:
+    """Return one row per fact and one column per model.
 
     Args:
         manifests: of the models' embeddings, by label.
-        maps: ``map.json`` of the models, by label.
+        map_reports: ``map.json`` of the models, by label.
     """
-    facts = [_facts(manifest) | _map_facts(maps[label]) for label, manifest in manifests.items()]
+    facts = [
+        _facts(manifest) | _map_facts(map_reports[label]) for label, manifest in manifests.items()
+    ]
     names = list(dict.fromkeys(name for own in facts for name in own))
-    return Table(
+    return HtmlTable(
         heading="Provenance",
-        text="From the manifests beside the embeddings, which also hold the checksums of every shard.",
+        text="From manifest.json of each model, which also holds the checksums of every shard.",
         columns=["", *manifests],
         rows=[[name, *(own.get(name, "") for own in facts)] for name in names],
     )
@@ -36,7 +40,7 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "categories": ", ".join(category_prefixes(manifest["config"]["corpus"])) or "all",
         "sample": f"{sample['size']:,} of {sample['drawn_from']:,} papers, seed {sample['seed']}",
         "checkpoint": checkpoint["name"],
-        "revision": checkpoint["revision"] or "a local directory",
+        "revision": checkpoint["revision"] or "none: a local folder",
         "checkpoint sha256": checkpoint["sha256"],
         **{f"encoder: {name}": _text(value) for name, value in manifest["encoder"].items()},
         "embeddings": f"{rows:,} × {dimensions:,}, {manifest['embeddings']['dtype']}",
@@ -46,18 +50,17 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "devices": together(shard["device"]["name"] for shard in shards),
         "versions, embedding": together(_versions(shard["versions"]) for shard in shards),
         "versions, merging": _versions(manifest["versions"]),
-        "commit": manifest["commit"] or "not known: no git checkout",
+        "commit": manifest["commit"] or "unknown: not a git checkout",
     }
 
 
-def _map_facts(about: Manifest) -> dict[str, str]:
-    plain = {
-        name: value
-        for name, value in about.items()
-        if name not in ("versions",) and not isinstance(value, dict | list)
+def _map_facts(map_report: dict[str, Any]) -> dict[str, str]:
+    facts = {
+        f"map: {name}": _text(value)
+        for name, value in map_report.items()
+        if not isinstance(value, dict | list)
     }
-    facts = {f"map: {name}": _text(value) for name, value in plain.items()}
-    return {**facts, "versions, map": _versions(about.get("versions", {}))}
+    return {**facts, "versions, map": _versions(map_report.get("versions", {}))}
 
 
 def _versions(versions: dict[str, str]) -> str:

@@ -1,27 +1,27 @@
-"""The scores of the models and their differences, as tables to read."""
+"""The scores of the models and their differences, as HTML tables."""
 
 from typing import Any
 
 from ...evaluation.scores import KEY
 from ..figures.scores import metric_name
-from .table import Table, together
+from .html import HtmlTable, together
 
 Row = dict[str, Any]
 
 
-def scores_table(scores: list[Row]) -> Table:
-    """Return one row a score and one column a model.
+def scores_table(scores: list[Row]) -> HtmlTable:
+    """Return one row per score and one column per model.
 
     Args:
-        scores: rows of the table of scores, with ``model`` in front.
+        scores: rows of the table of scores of all models.
     """
     models = list(dict.fromkeys(score["model"] for score in scores))
     rows: dict[tuple[str, ...], dict[str, Row]] = {}
     for score in scores:
         rows.setdefault(tuple(score[name] for name in KEY), {})[score["model"]] = score
-    return Table(
+    return HtmlTable(
         heading="Scores",
-        text="In brackets the 95 % bootstrap interval, where there is one.",
+        text="The 95 % bootstrap interval is in brackets, where there is one.",
         columns=["score", "level", "method", *models, "papers", "notes"],
         rows=[
             [
@@ -37,17 +37,17 @@ def scores_table(scores: list[Row]) -> Table:
     )
 
 
-def differences_table(differences: list[Row]) -> Table:
-    """Return one row a score and pair of models.
+def differences_table(differences: list[Row]) -> HtmlTable:
+    """Return one row per score and pair of models.
 
     Args:
         differences: rows of the table of differences.
     """
-    return Table(
+    return HtmlTable(
         heading="Differences between models",
         text=(
             "The first model's score minus the second's, on the same resamples of the same papers. A difference "
-            "is called real where its 95 % interval does not hold 0."
+            "is real if its 95 % interval excludes 0."
         ),
         columns=["score", "level", "method", "models", "difference", "real"],
         rows=[
@@ -57,7 +57,7 @@ def differences_table(differences: list[Row]) -> Table:
                 _method(row["family"], row["method"]),
                 f"{row['model a']} − {row['model b']}",
                 _interval(row["difference"], row["low"], row["high"], sign="+"),
-                {True: "yes", False: "no", None: "not known"}[row["real"]],
+                {True: "yes", False: "no", None: "unknown"}[row["real"]],
             ]
             for row in differences
         ],
@@ -74,7 +74,7 @@ def _value(score: Row | None) -> str:
 
 def _interval(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
     if value is None:
-        return "left out"
+        return "omitted"
     number = f"{value:{sign}.4f}"
     return (
         number if low is None or high is None else f"{number} [{low:{sign}.4f}, {high:{sign}.4f}]"

@@ -1,4 +1,4 @@
-"""Tables as an HTML page that needs no network."""
+"""HTML pages of tables; they need no network."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table with its heading and what to know of it; the first cell of a row names the row."""
+class HtmlTable:
+    """A table with its heading and an explanation; the first cell of each row is the heading of the row."""
 
     heading: str
     text: str
@@ -17,17 +17,17 @@ class Table:
     rows: list[list[str]]
 
 
-def render_tables(heading: str, tables: Sequence[Table]) -> str:
-    """Return a page of ``tables``; whatever stands in them is shown as text."""
+def render_tables(heading: str, tables: Sequence[HtmlTable]) -> str:
+    """Return a page of ``tables``; markup in cells and headings is shown as text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("table.html").render(heading=heading, tables=tables)
+    return environment.get_template("tables.html").render(heading=heading, tables=tables)
 
 
 def together(values: Iterable[str]) -> str:
-    """Return the values that are not empty in one cell, each once."""
+    """Return the distinct values that are not empty, joined for one cell."""
     return "; ".join(dict.fromkeys(filter(None, values)))
