@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from arxiv_embeddings.checkpoint.declared import resolve
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json
@@ -30,7 +30,7 @@ def main(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     # For the tokenizer, which otherwise takes all cores.
     os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
-    checkpoint = read_manifest(arguments.model)
+    checkpoint = checkpoint_identity(arguments.model)
     settings = resolve(arguments.encoder, arguments.model)
     rows = np.arange(arguments.start, arguments.stop)
     if arguments.rows is not None:
@@ -74,7 +74,7 @@ def missing_rows(
     arguments: argparse.Namespace, rows: np.ndarray, settings: EncoderSettings
 ) -> np.ndarray:
     """Return those of ``rows`` whose texts no piece of the store has, made with ``settings``."""
-    candidates = groups(pieces_in(arguments.store), read_manifest(arguments.model), settings)
+    candidates = groups(pieces_in(arguments.store), checkpoint_identity(arguments.model), settings)
     found = [rows_to_embed(arguments.papers, rows, group) for group in candidates]
     return min(found, key=len, default=rows)
 

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.common.cli import run
-from arxiv_embeddings.common.commit import commit
+from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.config.derived import read_filter_report
@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     filtered = read_filter_report(arguments.filter_report)
     drawn = json.loads(arguments.drawn_report.read_text())
     lookup = read_lookup(arguments.lookup)
-    checkpoint = read_manifest(arguments.model)
+    checkpoint = checkpoint_identity(arguments.model)
     check_request(
         arguments.request, filtered=filtered, drawn=drawn, lookup=lookup, checkpoint=checkpoint
     )
@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
         "sample": sample,
         **content,
         "changes": changes,
-        "commit": commit(Path(__file__).parent),
+        "commit": git_commit(Path(__file__).parent),
         "versions": versions("numpy", "pyarrow", "snakemake"),
     }
     write_json(arguments.manifest, manifest)

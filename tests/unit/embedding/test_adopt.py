@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.embedding.adopt import adopt_shards
 from arxiv_embeddings.embedding.lookup import find_vectors
 from arxiv_embeddings.embedding.store import VectorStore, pieces_in, text_keys
@@ -45,7 +45,7 @@ class Old:
                 "ids_sha256": sha256_of([paper_id(row) for row in range(own.start, own.stop)]),
                 "texts_sha256": sha256_of(texts[own]),
                 "vectors_sha256": hashlib.sha256(self.vectors[own].tobytes()).hexdigest(),
-                "checkpoint": read_manifest(model),
+                "checkpoint": checkpoint_identity(model),
                 "encoder": encoder.settings.to_dict(),
                 "attention": "masked where lengths differ",
                 "tokens": sum(map(len, tokens[own])),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
 from arxiv_embeddings.embedding.lookup import Lookup, find_vectors
 from arxiv_embeddings.embedding.store import text_keys, write_piece
 from support.drawn import PAPERS, SETTINGS, draw
@@ -32,7 +32,7 @@ class Store:
             text_keys(texts),
             np.ones(len(texts)),
             lambda: [np.ones((len(texts), 4), np.float32)],
-            checkpoint=read_manifest(self.model),
+            checkpoint=checkpoint_identity(self.model),
             encoder={**SETTINGS.to_dict(), "pooling": "mean", "prompt": "", "dtype": dtype},
             attention="",
             seconds=1.0,

@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import fetch_model, read_manifest
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import ENGINE_VERSION
 from arxiv_embeddings.embedding.encoder import Encoder
@@ -102,7 +102,7 @@ def test_a_job_from_its_command_line(
     for name, facts in fetched["files"].items():
         data = (bert / name).read_bytes()
         assert facts == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    assert manifest.pop("checkpoint") == read_manifest(bert)
+    assert manifest.pop("checkpoint") == checkpoint_identity(bert)
     assert manifest.pop("encoder") == {
         "pooling": "mean",
         "max_length": 64,

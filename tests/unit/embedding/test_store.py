@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
-from arxiv_embeddings.embedding import store as store_module
 from arxiv_embeddings.embedding.store import (
     Piece,
     VectorStore,
@@ -227,7 +226,7 @@ def test_a_writer_that_fails_leaves_no_piece(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module.np, "save", full)
+    monkeypatch.setattr("numpy.save", full)
     with pytest.raises(OSError, match="No space"):
         add(tmp_path, some_texts(3))
     assert pieces_in(tmp_path) == []

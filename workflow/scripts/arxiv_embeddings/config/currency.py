@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import file_sha256, json_sha256
-from .derived import category_prefixes, encoder_settings, format_of, snapshot_files
+from .derived import category_prefixes, corpus_format, encoder_settings, snapshot_files
 
 HASHED_ALWAYS = 1 << 29  # bytes of a snapshot that are read in about a second
 ENDS = 1 << 20  # bytes read at each end of a larger one
@@ -43,7 +43,7 @@ def request_of(config: dict[str, Any], label: str) -> dict[str, Any]:
 def corpus_request(corpus: dict[str, Any]) -> dict[str, Any]:
     """Return what decides which papers the filter keeps, apart from the snapshot itself."""
     return {
-        "format": format_of(corpus),
+        "format": corpus_format(corpus),
         "categories": category_prefixes(corpus),
         "columns": corpus.get("columns"),
     }
@@ -140,7 +140,7 @@ def is_snapshot(record: Record, path: Path, kind: str) -> bool:
             return False
         if identity["mtime_ns"] == known.get("mtime_ns"):
             return True
-    return files_sha256(files) == known.get("sha256")
+    return bool(files_sha256(files) == known.get("sha256"))
 
 
 def ends_sha256(path: Path) -> str:
@@ -217,4 +217,4 @@ def _is_file(path: Path, facts: Record) -> bool:
     """Tell whether a file of a local checkpoint is the one that was fetched; a large one by its size alone."""
     if not path.is_file() or path.stat().st_size != facts["bytes"]:
         return False
-    return facts["bytes"] > SMALL_FILE or file_sha256(path) == facts["sha256"]
+    return bool(facts["bytes"] > SMALL_FILE or file_sha256(path) == facts["sha256"])

@@ -33,7 +33,7 @@ def adopt_shards(shards: Path, papers_path: Path, model_folder: Path, store_fold
         model_folder: a checkpoint that ``fetch_model`` brought.
         store_folder: of the store.
     """
-    checkpoint = fetch.read_manifest(model_folder)
+    checkpoint = fetch.checkpoint_identity(model_folder)
     for path in sorted(shards.glob("[0-9]" * 5 + ".json")):
         try:
             _adopt(path, papers_path, model_folder, checkpoint, store_folder)

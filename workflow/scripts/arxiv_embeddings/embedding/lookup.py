@@ -31,7 +31,7 @@ class Lookup:
         missing: rows of the drawn papers whose texts are to be embedded, int64, ascending; of equal texts one.
         texts_sha256: of the keys of those texts.
         encoder: the settings for them. Where ``dtype: auto`` continues earlier work, it is that work's dtype.
-        checkpoint: as ``checkpoint.fetch.read_manifest`` returns it.
+        checkpoint: as ``checkpoint.fetch.checkpoint_identity`` returns it.
     """
 
     papers: int
@@ -88,7 +88,7 @@ def find_vectors(
     Raises:
         InputError: as read_texts and resolve.
     """
-    checkpoint = fetch.read_manifest(model_folder)
+    checkpoint = fetch.checkpoint_identity(model_folder)
     settings = resolve(encoder, model_folder)
     keys = np.empty((papers, KEY_BYTES), np.uint8)
     start = 0

@@ -42,7 +42,7 @@ def check_request(
         filtered: the record of the filter.
         drawn: the record of the drawn papers.
         lookup: the record of the look-up.
-        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.read_manifest`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.checkpoint_identity`` returns it.
 
     Raises:
         InputError: something was made in another way; what, and which command makes it again.
@@ -98,7 +98,7 @@ def merge_vectors(
         papers_path: the drawn papers.
         papers: in the sample.
         store_folder: of the store.
-        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.read_manifest`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.checkpoint_identity`` returns it.
         encoder: the settings of the look-up; the dtype may be ``auto``.
         embeddings_path: the ``.npy`` file to write, float32 (papers, d).
         merged_papers_path: the Parquet file to write; row i describes row i of the matrix.
@@ -108,7 +108,9 @@ def merge_vectors(
     """
     keys = np.empty((papers, KEY_BYTES), np.uint8)
     start = 0
-    for table in read_papers(papers_path, 0, papers, ROWS_AT_ONCE, ["topic"]):
+    for table in read_papers(
+        papers_path, start=0, stop=papers, size=ROWS_AT_ONCE, columns=["topic"]
+    ):
         keys[start : start + len(table)] = text_keys(table["topic"].to_pylist())
         start += len(table)
     store, positions = _complete_group(
@@ -126,7 +128,9 @@ def merge_vectors(
         MatrixWriter(embeddings_path, papers, dimensions) as matrix,
         pq.ParquetWriter(merged_papers_path, schema, **options) as writer,
     ):
-        for table in read_papers(papers_path, 0, papers, ROWS_AT_ONCE, COLUMNS):
+        for table in read_papers(
+            papers_path, start=0, stop=papers, size=ROWS_AT_ONCE, columns=COLUMNS
+        ):
             vectors, counts = store.gather(positions[start : start + len(table)])
             if not np.isfinite(vectors).all():
                 names = table["id"].to_pylist()

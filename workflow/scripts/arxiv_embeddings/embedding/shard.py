@@ -17,7 +17,7 @@ import numpy as np
 from ..checkpoint.tokenizer import Tokenizer
 from ..common.errors import InputError
 from ..common.matrices import matrix_blocks
-from ..common.prefetch import ahead
+from ..common.prefetch import prefetch
 from ..common.progress import Progress
 from .encoder import Encoder
 from .store import NO_KEYS, Piece, VectorStore, first_of_each, text_keys, write_piece
@@ -61,7 +61,8 @@ def rows_to_embed(papers_path: Path, rows: np.ndarray, pieces: Sequence[Piece]) 
             damaged.append(piece)
     if damaged:
         positions = VectorStore([piece for piece in pieces if piece not in damaged]).find(keys)
-    return rows[first_of_each(keys, np.flatnonzero(positions < 0))]
+    missing: np.ndarray = rows[first_of_each(keys, np.flatnonzero(positions < 0))]
+    return missing
 
 
 def embed_shard(
@@ -99,7 +100,7 @@ def embed_shard(
     """
     texts = read_texts(papers_path, rows, papers_per_chunk)
     chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
-    with ahead(chunks, depth=2) as todo:
+    with prefetch(chunks, depth=2) as todo:
         encoders = load_encoders()
         made_by = {
             **made_by,

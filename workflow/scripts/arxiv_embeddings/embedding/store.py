@@ -47,8 +47,8 @@ def first_of_each(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return those of ``rows`` whose key (a row of ``keys``, uint8 (n, 32)) no earlier one of them has."""
     whole = np.ascontiguousarray(keys[rows]).view("S32").ravel()
     _, first = np.unique(whole, return_index=True)
-    first.sort()
-    return rows[first]
+    taken: np.ndarray = rows[np.sort(first)]
+    return taken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +212,7 @@ def groups(
 
     Args:
         pieces: of a store.
-        checkpoint: as ``checkpoint.fetch.read_manifest`` returns it.
+        checkpoint: as ``checkpoint.fetch.checkpoint_identity`` returns it.
         settings: resolved against the checkpoint; the dtype may be ``auto``.
     """
     wanted = {name: value for name, value in settings.to_dict().items() if value != "auto"}
