@@ -644,7 +644,7 @@ def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPa
             "qwen3",
             "max_length",
             32_769,
-            "max_length is 32769, but the checkpoint takes at most 32768",
+            "max_length is 32769, but the checkpoint takes 32768",
         ),
         ("bert", "dimensions", 65, "dimensions is 65, but the checkpoint's vectors have 64"),
         ("qwen3", "dimensions", 65, "dimensions is 65, but the checkpoint's vectors have 64"),
