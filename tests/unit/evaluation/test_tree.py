@@ -196,6 +196,16 @@ def test_cophenetic_correlation_equals_pearson_over_all_pairs(
     assert found > 0.3
 
 
+@pytest.mark.filterwarnings("error")
+def test_scores_of_a_single_drawn_paper_are_nan_without_a_warning(tree: Tree) -> None:
+    counts = np.zeros(PAPERS, np.int64)
+    counts[7] = PAPERS
+    upper, lower = meetings(tree, coarse()), meetings(tree, fine())
+    assert np.isnan(dendrogram_purity(tree, lower, counts))
+    assert np.isnan(dasgupta_cost(tree, lower, counts))
+    assert np.isnan(cophenetic_correlation(tree, upper, lower, counts))
+
+
 def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
     one, two = (
         Labels(f"category {level}", codes, tuple(f"c{code}" for code in range(codes.max() + 1)))
