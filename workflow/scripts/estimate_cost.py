@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> None:
     papers = arguments.size or drawn
     # Drawn papers are in random order, so the first ones are a random sample.
     count = min(papers, PAPERS_COUNTED)
-    tables = read_papers(arguments.drawn, 0, count, count, columns=["topic"])
+    tables = read_papers(arguments.drawn, start=0, stop=count, size=count, columns=["topic"])
     texts = next(tables)["topic"].to_pylist()
     log.info("Counting the tokens of %d papers.", len(texts))
     models = zip(arguments.models, arguments.encoders, arguments.shards, strict=True)

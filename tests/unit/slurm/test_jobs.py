@@ -142,15 +142,18 @@ def test_squeue_and_sacct_are_asked_about_the_jobs_of_this_user_and_run(
     user = str((folder / "run.json").stat().st_uid)
 
     queued_jobs(record)
-    words = asked.read_text().split()
-    assert words[words.index("--user") + 1] == user
-    assert "--noheader" in words
+    options = ["--noheader", "--user", user, "--format", "%i|%T|%M|%N|%V|%Z|%k"]
+    assert asked.read_text().split() == options
 
     job_history(record)
     words = asked.read_text().split()
     assert words[words.index("--user") + 1] == user
     assert words[words.index("--starttime") + 1] == "2026-11-23T09:36:00"
-    assert {"-X", "--noheader", "--parsable2", "--duplicates"} <= set(words)
+    assert {"-X", "--noheader", "--parsable2", "--duplicates"} < set(words)
+    fields = (
+        "JobID,JobName,State,Comment,Submit,Start,ElapsedRaw,AllocTRES,NodeList,ExitCode,WorkDir"
+    )
+    assert words[-1] == f"--format={fields},SubmitLine"
     job_history(record, since="2026-01-31")
     words = asked.read_text().split()
     assert words[words.index("--starttime") + 1] == "2026-01-31"

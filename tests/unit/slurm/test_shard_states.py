@@ -32,7 +32,7 @@ def test_done_needs_both_files_of_the_shard(folder: Path) -> None:
     state = read_state(record, MODEL, [])
     waiting = ["00001", "00002", "00003", "00004", "00005", "00006"]
     assert names(state) == (["00000"], [], waiting)
-    assert (state.planned, state.papers, state.papers_done) == (7, 2100, 300)
+    assert (state.total, state.papers, state.papers_done) == (7, 2100, 300)
 
 
 def test_shards_with_files_count_before_the_sample_is_known(folder: Path) -> None:
@@ -45,10 +45,10 @@ def test_shards_with_files_count_before_the_sample_is_known(folder: Path) -> Non
     chunk(record, "00004", "b", rows=200, written=START)
     state = read_state(record, MODEL, None)
     assert names(state) == (["00002"], ["00004"], ["00001"])
-    assert (state.planned, state.papers, state.eta) == (None, None, None)
+    assert (state.total, state.papers, state.eta) == (None, None, None)
     assert state.papers_done == 600
     (folder / "filter.json").write_text('{"snapshot": {"bytes": 1}, "records": {"kept": 450}}')
-    assert read_state(record_in(folder, papers=None), MODEL, None).planned == 2
+    assert read_state(record_in(folder, papers=None), MODEL, None).total == 2
 
 
 @pytest.mark.parametrize(
