@@ -65,8 +65,9 @@ def test_how_an_attempt_ended_by_state_and_exit_code(
 
 def test_the_comment_in_the_accounting_is_used_where_a_site_stores_it() -> None:
     comment = "rule_embed_shard_wildcards_a_b_00001"
-    found = parse_sacct(sacct_line(comment=comment))
-    assert [(one.model, one.shard) for one in found] == [("a_b", "00001")]
+    for submit_line in (None, "sbatch -p x"):
+        found = parse_sacct(sacct_line(comment=comment, submit_line=submit_line))
+        assert [(one.model, one.shard) for one in found] == [("a_b", "00001")]
 
 
 @pytest.mark.parametrize("label", ["my_model.v1", "a_00001", "_-.", "a-b_c.d_2", "7"])

@@ -115,7 +115,7 @@ class ModelState:
         rate = self.recent_rate or self.run_rate
         if self.papers is None or not rate:
             return None
-        return max(self.papers - self.papers_done, 0) / rate
+        return (self.papers - self.papers_done) / rate
 
 
 def read_state(
