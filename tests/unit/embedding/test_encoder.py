@@ -634,18 +634,8 @@ def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("kind", "setting", "value", "message"),
     [
-        (
-            "bert",
-            "max_length",
-            513,
-            "max_length is 513, but the checkpoint takes at most 512 tokens",
-        ),
-        (
-            "qwen3",
-            "max_length",
-            32_769,
-            "max_length is 32769, but the checkpoint takes at most 32768",
-        ),
+        ("bert", "max_length", 513, "max_length is 513, but the checkpoint takes at most 512"),
+        ("qwen3", "max_length", 32_769, "max_length is 32769, but the checkpoint takes 32768"),
         ("bert", "dimensions", 65, "dimensions is 65, but the checkpoint's vectors have 64"),
         ("qwen3", "dimensions", 65, "dimensions is 65, but the checkpoint's vectors have 64"),
     ],

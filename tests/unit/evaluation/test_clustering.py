@@ -116,10 +116,13 @@ def test_notes_state_the_subsample(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ),
         pytest.param([2, 5, 8], None, {"has a single paper", "undefined"}, id="single papers"),
         pytest.param(
-            [0, 3] * 15, 0.5, {"all vectors are in one cluster", "all vectors are identical"}, id="identical vectors"
+            [0, 3] * 15,
+            0.5,
+            {"all vectors are in one cluster", "all vectors are identical"},
+            id="identical vectors",
         ),
     ],
-)  # fmt: skip
+)
 def test_scores_of_unusual_inputs_are_omitted_with_a_reason(
     tmp_path: Path, fine: list[int], value: float | None, reasons: set[str]
 ) -> None:

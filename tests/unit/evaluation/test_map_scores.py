@@ -128,3 +128,11 @@ def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPat
     assert "% of pairs are not connected and count as farthest" in demap.note
     assert {score.note for score in accuracies} == {of_map}
     assert {score.papers for score in accuracies} == {120}
+
+
+def test_a_small_map_uses_all_other_papers_as_neighbours() -> None:
+    vectors, places = on_an_arc(25)
+    _, demap, *_ = map_scores(
+        vectors, levels_of(25), rows=np.arange(25), places=places, method="PCA"
+    )
+    assert demap.note == "24 neighbours"

@@ -196,6 +196,25 @@ def test_cophenetic_correlation_equals_pearson_over_all_pairs(
     assert found > 0.3
 
 
+def test_a_single_pair_of_one_class_has_scores() -> None:
+    tree = ward_tree(np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], np.float32))
+    # The last two leaves meet first; the pair of class 0 meets at the root.
+    met, counts = meetings(tree, np.array([0, 0, 1])), np.ones(3)
+    assert dendrogram_purity(tree, met, counts) == pytest.approx(2 / 3)
+    # The pair costs 3, at least 2, and by chance 2 * (3 + 1) / 3.
+    assert dasgupta_cost(tree, met, counts) == pytest.approx((3 - 2) / (8 / 3 - 2))
+
+
+@pytest.mark.filterwarnings("error")
+def test_scores_of_a_single_drawn_paper_are_nan_without_a_warning(tree: Tree) -> None:
+    counts = np.zeros(PAPERS, np.int64)
+    counts[7] = PAPERS
+    upper, lower = meetings(tree, coarse()), meetings(tree, fine())
+    assert np.isnan(dendrogram_purity(tree, lower, counts))
+    assert np.isnan(dasgupta_cost(tree, lower, counts))
+    assert np.isnan(cophenetic_correlation(tree, upper, lower, counts))
+
+
 def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
     one, two = (
         Labels(f"category {level}", codes, tuple(f"c{code}" for code in range(codes.max() + 1)))

@@ -1,4 +1,4 @@
-"""The content of the interactive page (tests/browser opens it) and of the HTML tables."""
+"""The content of the interactive page of a map; tests/browser opens it."""
 
 import base64
 import json
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from arxiv_embeddings.report.explorer.page import Points, render_page, script_json, title_of
-from arxiv_embeddings.report.pages.html import HtmlTable, render_tables
-from arxiv_embeddings.report.pages.scores import differences_table, scores_table
 
 EVIL = "</script><img src=x onerror=alert(1)><!-- & \u2028"
 
@@ -58,26 +56,3 @@ def test_the_page_contains_the_points() -> None:
 )
 def test_titles_end_where_the_abstract_begins(topic: str, title: str) -> None:
     assert title_of(topic) == title
-
-
-def test_markup_in_tables_is_shown_as_text() -> None:
-    page = render_tables("Heading", [HtmlTable("<i>", EVIL, ["a"], [[EVIL]])])
-    assert "<img" not in page
-    assert "&lt;img" in page
-
-
-def test_scores_of_models_are_in_one_row() -> None:
-    key = {"family": "space", "method": "k-NN", "metric": "accuracy_at_1", "level": "category 0"}
-    one = {"model": "one", **key, "value": 0.5, "low": 0.4, "high": 0.6, "papers": 9, "note": ""}
-    two = {**one, "model": "two", "value": None, "low": None, "high": None, "note": "too few"}
-    table = scores_table([one, two])
-    assert table.columns[3:5] == ["one", "two"]
-    assert table.rows == [
-        [
-            *("accuracy at 1", "category 0", "space, k-NN"),
-            *("0.5000 [0.4000, 0.6000]", "omitted", "9", "too few"),
-        ]
-    ]
-    difference = {"model a": "one", "model b": "two", **key, "difference": -0.1}
-    rows = differences_table([{**difference, "low": -0.2, "high": -0.05, "real": True}]).rows
-    assert rows[0][3:] == ["one − two", "-0.1000 [-0.2000, -0.0500]", "yes"]

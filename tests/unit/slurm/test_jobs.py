@@ -65,8 +65,9 @@ def test_how_an_attempt_ended_by_state_and_exit_code(
 
 def test_the_comment_in_the_accounting_is_used_where_a_site_stores_it() -> None:
     comment = "rule_embed_shard_wildcards_a_b_00001"
-    found = parse_sacct(sacct_line(comment=comment))
-    assert [(one.model, one.shard) for one in found] == [("a_b", "00001")]
+    for submit_line in (None, "sbatch -p x"):
+        found = parse_sacct(sacct_line(comment=comment, submit_line=submit_line))
+        assert [(one.model, one.shard) for one in found] == [("a_b", "00001")]
 
 
 @pytest.mark.parametrize("label", ["my_model.v1", "a_00001", "_-.", "a-b_c.d_2", "7"])
@@ -142,15 +143,18 @@ def test_squeue_and_sacct_are_asked_about_the_jobs_of_this_user_and_run(
     user = str((folder / "run.json").stat().st_uid)
 
     queued_jobs(record)
-    words = asked.read_text().split()
-    assert words[words.index("--user") + 1] == user
-    assert "--noheader" in words
+    options = ["--noheader", "--user", user, "--format", "%i|%T|%M|%N|%V|%Z|%k"]
+    assert asked.read_text().split() == options
 
     job_history(record)
     words = asked.read_text().split()
     assert words[words.index("--user") + 1] == user
     assert words[words.index("--starttime") + 1] == "2026-11-23T09:36:00"
-    assert {"-X", "--noheader", "--parsable2", "--duplicates"} <= set(words)
+    assert {"-X", "--noheader", "--parsable2", "--duplicates"} < set(words)
+    fields = (
+        "JobID,JobName,State,Comment,Submit,Start,ElapsedRaw,AllocTRES,NodeList,ExitCode,WorkDir"
+    )
+    assert words[-1] == f"--format={fields},SubmitLine"
     job_history(record, since="2026-01-31")
     words = asked.read_text().split()
     assert words[words.index("--starttime") + 1] == "2026-01-31"

@@ -32,7 +32,7 @@ def test_done_needs_both_files_of_the_shard(folder: Path) -> None:
     state = read_state(record, MODEL, [])
     waiting = ["00001", "00002", "00003", "00004", "00005", "00006"]
     assert names(state) == (["00000"], [], waiting)
-    assert (state.planned, state.papers, state.papers_done) == (7, 2100, 300)
+    assert (state.total, state.papers, state.papers_done) == (7, 2100, 300)
 
 
 def test_shards_with_files_count_before_the_sample_is_known(folder: Path) -> None:
@@ -45,10 +45,10 @@ def test_shards_with_files_count_before_the_sample_is_known(folder: Path) -> Non
     chunk(record, "00004", "b", rows=200, written=START)
     state = read_state(record, MODEL, None)
     assert names(state) == (["00002"], ["00004"], ["00001"])
-    assert (state.planned, state.papers, state.eta) == (None, None, None)
+    assert (state.total, state.papers, state.eta) == (None, None, None)
     assert state.papers_done == 600
     (folder / "filter.json").write_text('{"snapshot": {"bytes": 1}, "records": {"kept": 450}}')
-    assert read_state(record_in(folder, papers=None), MODEL, None).planned == 2
+    assert read_state(record_in(folder, papers=None), MODEL, None).total == 2
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,8 @@ def test_a_shard_whose_manifest_cannot_be_read_is_done(text: str, folder: Path) 
     assert state.papers_done == 300
     assert state.done[0].number("seconds") == 0
     assert state.done[0].rate("papers_per_second") is None
+    # Without the size of the sample, the number of its papers is unknown.
+    assert read_state(record_in(folder, papers=None), MODEL, []).papers_done == 0
 
 
 def test_chunks_are_counted_by_their_headers(folder: Path) -> None:
@@ -160,6 +162,15 @@ def test_rates_and_eta(folder: Path) -> None:
     assert stalled.recent_rate == pytest.approx(1)
 
 
+def test_the_recent_rate_ends_with_the_last_progress(folder: Path) -> None:
+    record = record_in(folder)
+    finish(record, "00000", START + 10, seconds=10)
+    finish(record, "00001", START + 20, seconds=10)
+    assert read_state(record, MODEL, None, now=START + 20).recent_rate == 30
+    assert read_state(record, MODEL, None, now=START + 40).recent_rate == 30
+    assert read_state(record, MODEL, None, now=START + 50).recent_rate == 20
+
+
 def test_files_written_in_the_second_of_the_start_belong_to_the_run(folder: Path) -> None:
     record = record_in(folder)
     finish(record, "00000", START, seconds=10)
@@ -198,7 +209,7 @@ def test_rate_of_the_last_20_shards(shards: int, folder: Path) -> None:
     assert later.recent_rate == pytest.approx((6000 if shards > 20 else 6250) / 6000)
 
 
-def test_more_papers_than_planned_leave_nothing_to_do(folder: Path) -> None:
+def test_nothing_is_left_to_do_once_all_papers_are_done(folder: Path) -> None:
     record = record_in(folder, papers=300)
     finish(record, "00000", START + 10)
     assert read_state(record, MODEL, None, now=START + 10).eta == 0

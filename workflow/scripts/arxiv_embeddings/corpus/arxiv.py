@@ -43,9 +43,9 @@ class RecordFilter(Tally):
 
         Most unwanted lines are recognised by their bytes alone, without parsing: inside a JSON string
         every quote is escaped, so the bytes ``"categories":"`` can only be the key and the start of its
-        value. All other lines are parsed. So are lines that do not have the usual form of the snapshot:
-        they do not go from ``{"id":"`` to ``}``, lack a key before or after the categories, contain this
-        key twice, have an escape within the prefix, or bytes that are not ASCII.
+        value. All other lines are parsed, among them those without the usual form of the snapshot: they do
+        not go from ``{"id":"`` to ``}``, lack a key before or after the categories, contain this key
+        twice, have an escape within the prefix, or bytes that are not ASCII.
 
         Two cases are not recognised without parsing: a key that is itself written with escapes, and
         damage in an unwanted record that still has the usual form. ``parse_all`` parses every line.

@@ -107,9 +107,7 @@ def published_rates(
         rate = SHARE_OF_PEAK * peaks[dtype] * 1e12 / flop_per_token
         basis = f"not measured: {SHARE_OF_PEAK:.0%} of {peaks[dtype]:g} TFLOP/s, {dtype}"
         if rate > TOKENIZED_PER_SECOND:
-            rate, basis = (
-                TOKENIZED_PER_SECOND,
-                "not measured: limited by tokenization with 8 threads",
-            )
+            rate = TOKENIZED_PER_SECOND
+            basis = "not measured: limited by tokenization with 8 threads"
         rates.append(Rate(device, rate, basis))
     return rates

@@ -83,7 +83,7 @@ class ModelState:
 
     Attributes:
         model: its label.
-        planned: number of shards; None before the size of the sample is known.
+        total: number of shards; None before the size of the sample is known.
         papers: in the sample; None before its size is known.
         done: shards that are finished.
         running: shards that are being computed.
@@ -94,7 +94,7 @@ class ModelState:
     """
 
     model: str
-    planned: int | None
+    total: int | None
     papers: int | None
     done: list[DoneShard]
     running: list[OpenShard]
@@ -115,7 +115,7 @@ class ModelState:
         rate = self.recent_rate or self.run_rate
         if self.papers is None or not rate:
             return None
-        return max(self.papers - self.papers_done, 0) / rate
+        return (self.papers - self.papers_done) / rate
 
 
 def read_state(
@@ -160,7 +160,7 @@ def read_state(
     started = record.started.timestamp()
     return ModelState(
         model=model,
-        planned=None if record.papers is None else len(ranges),
+        total=None if record.papers is None else len(ranges),
         papers=record.papers,
         done=done,
         running=[shard for shard in unfinished if shard.running],

@@ -44,7 +44,7 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
     if damaged := [shard.name for shard in state.done if not shard.manifest]:
         lines.append(f"warning  manifest not readable (yet): {_some(damaged)}")
     lines += [f"running  {_running_line(shard, now)}" for shard in state.running]
-    if state.planned is not None and len(state.done) == state.planned:
+    if state.total is not None and len(state.done) == state.total:
         return [*lines, f"all shards are done, {'merged' if state.merged else 'not merged yet'}"]
     if jobs is not None and not jobs:
         lines.append("note     no job of this run is running or queued")
@@ -62,13 +62,13 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
 
 def _shard_counts(state: ModelState) -> str:
     """Return how many shards are done, running and waiting; of the waiting ones, what is known."""
-    if state.planned is None:
+    if state.total is None:
         return (
             f"{len(state.done):,} done, {len(state.running):,} running; "
             "the total is known once filtering has finished"
         )
     counts = (
-        f"{len(state.done):,} of {state.planned:,} done, {len(state.running):,} running, "
+        f"{len(state.done):,} of {state.total:,} done, {len(state.running):,} running, "
         f"{len(state.waiting):,} waiting"
     )
     queued = sum(bool(shard.jobs) for shard in state.waiting)
@@ -120,14 +120,14 @@ def summary_lines(record: RunRecord, history: Sequence[Attempt] | None) -> list[
 
 
 def _model_summary(record: RunRecord, state: ModelState, history: list[Attempt]) -> list[str]:
-    planned = "an unknown number" if state.planned is None else f"{state.planned:,}"
+    total = "an unknown number" if state.total is None else f"{state.total:,}"
     merged = "merged" if state.merged else "not merged"
     by_shard: dict[str, list[Attempt]] = {}
     for attempt in history:
         by_shard.setdefault(attempt.shard, []).append(attempt)
     damaged = [shard.name for shard in state.done if not shard.manifest]
     return [
-        f"shards      {len(state.done):,} of {planned} done, {merged}",
+        f"shards      {len(state.done):,} of {total} done, {merged}",
         *(_attempt_lines(history, state.done) if history else []),
         *_rate_lines(state.done),
         *([f"warning     manifest not readable: {_some(damaged)}"] if damaged else []),
