@@ -84,15 +84,15 @@ onstart:
         file=sys.stderr,
     )
     if workflow.non_local_exec:
-        check_cluster()
+        check_before_submission()
     write_run_record()
 
 
 onsuccess:
     if workflow.non_local_exec:
-        print_summary()
+        print_run_summary()
 
 
 onerror:
     if workflow.non_local_exec:
-        print_summary()
+        print_run_summary()
