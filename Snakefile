@@ -41,10 +41,14 @@ if not isinstance(workflow.current_basedir, os.PathLike):
     )
 
 
-configfile: Path(workflow.current_basedir) / "config/config.yaml"
+# The jobs of a run use the config that it began with (run.smk).
+if workflow.is_main_process:
+
+    configfile: Path(workflow.current_basedir) / "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/run.smk"
 include: "workflow/rules/slurm.smk"
 
 
@@ -68,8 +72,6 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        # Shards are targets too, so that a deleted one is recomputed even when all are merged.
-        sampled_shards,
         expand(
             "<results>/{model}/{file}",
             model=MODELS,
@@ -89,10 +91,12 @@ onstart:
 
 
 onsuccess:
+    report_edits()
     if workflow.non_local_exec:
         print_run_summary()
 
 
 onerror:
+    report_edits()
     if workflow.non_local_exec:
         print_run_summary()

@@ -2,8 +2,11 @@
 #
 # Settings that are resources: Snakemake reruns a job when a parameter changes, but not when a resource does. So these
 # settings, which do not change what a job writes, are resources: `device`, `gpu` and `tokens_per_batch` of embed_shard,
-# and `sample_size` of sample_papers, which writes all papers whatever the size. --set-resources or a profile sets them.
+# `sample_size` of sample_papers, which writes all papers whatever the size, `shard_size` of find_vectors, and `snapshot`
+# of filter_papers, which is judged by its content (run.smk). --set-resources or a profile sets them.
 
+import functools
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,7 +19,7 @@ CLONE = Path(workflow.current_basedir).parents[1]
 SCRIPTS = str(CLONE / "workflow/scripts")
 sys.path.insert(0, SCRIPTS)
 
-from arxiv_embeddings.config import derived, rule_values
+from arxiv_embeddings.config import derived, rule_values, run_config
 from arxiv_embeddings.config.check import check_config, check_snapshot, find_snapshot
 from arxiv_embeddings.common.errors import InputError
 
@@ -28,6 +31,8 @@ os.environ.update(PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '
 
 # The working folder as a relative path, so that inputs keep their names when it moves.
 INPUT_FOLDERS = [Path(), CLONE]
+# The environment variable that tells jobs where the config of their run is.
+RUN_CONFIGS = "ARXIV_EMBEDDINGS_RUN_CONFIGS"
 SCHEMA = CLONE / "workflow/schemas/config.schema.yaml"
 
 
@@ -39,53 +44,46 @@ def or_stop(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
+if not workflow.is_main_process:
+    # A job may wait for hours; an edit of the config meanwhile must not change it.
+    began_with = or_stop(run_config.of_job, os.environ.get(RUN_CONFIGS, ""), config)
+    config.clear()
+    config.update(began_with)
 or_stop(check_config, config, SCHEMA, INPUT_FOLDERS)
 # Adds the defaults of the schema.
 validate(config, SCHEMA)
 
 CORPUS = config["corpus"]["name"]
-FORMAT = derived.corpus_format(config["corpus"])
+FORMAT = config["corpus"]["format"]
 # None if it is missing: a dry run does not need it, and a run stops before its first job (onstart in the Snakefile).
 SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
-# Part of the command and not a parameter, and empty for arXiv: older results have no such parameter, and a new one would
-# rerun their jobs. Braces are doubled because Snakemake formats the command.
-FORMAT_OPTIONS = (
-    derived.format_options(config["corpus"]).replace("{", "{{").replace("}", "}}")
-)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}
 RESULTS = Path(f"results/{CORPUS}")
 FILTER_REPORT = RESULTS / "filter.json"
 
-# If the papers are already filtered, fail here when the sample is larger; otherwise sample_papers fails.
-if workflow.is_main_process and SNAPSHOT and FILTER_REPORT.is_file():
-    filtered = or_stop(derived.read_filter_report, FILTER_REPORT)
-    if derived.report_matches(filtered, SNAPSHOT, config["corpus"]):
-        or_stop(derived.check_sample_size, SAMPLE_SIZE, filtered["records"]["kept"])
-
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    shard=r"\d+",
+    shard=r"[0-9a-f]{8}-\d{5,}",
 
 
-def sample_size():
-    """Return the number of papers in the sample; for size all, the filter must have run."""
-    return SAMPLE_SIZE or derived.read_filter_report(FILTER_REPORT)["records"]["kept"]
+def lookup_of(wildcards):
+    """Return what find_vectors wrote for the model: which texts are missing, and how they are embedded."""
+    files = checkpoints.find_vectors.get(model=wildcards.model).output
+    return json.loads(Path(files.lookup).read_text())
 
 
-def sampled_shards(wildcards):
-    """Return vectors and manifests of a model's shards; without a model in the wildcards, of all models."""
-    if SAMPLE_SIZE is None:
-        # Snakemake calls this function again after the filter.
-        checkpoints.filter_papers.get()
-    return expand(
-        "<results>/{model}/shards/{shard}.{kind}",
-        model=wildcards.get("model", list(MODELS)),
-        shard=derived.shard_ranges(sample_size(), SHARD_SIZE),
-        kind=["npy", "json"],
-    )
+def missing_shards(wildcards):
+    """Return the files that the jobs for the model's missing texts leave; known once find_vectors has run."""
+    names = rule_values.shard_names(lookup_of(wildcards))
+    return [f"{RESULTS}/{wildcards.model}/shards/{name}.json" for name in names]
+
+
+def shard_bounds(wildcards):
+    """Return where a shard begins and ends among the missing texts."""
+    return rule_values.shard_bounds(lookup_of(wildcards), wildcards.shard)
 
 
 def model_source(model):

@@ -1,11 +1,9 @@
 # Filter the snapshot, and put its papers in drawing order.
 
 
-# A checkpoint because of sample.size all: the number of shards is then known only after the filter.
-checkpoint filter_papers:
+rule filter_papers:
     input:
-        # A new download of the same file has a new time, so its size is compared instead (snapshot_bytes).
-        snapshot=ancient(SNAPSHOT or []),
+        begin_run,
     output:
         papers="<results>/papers.parquet",
         report="<results>/filter.json",
@@ -19,26 +17,29 @@ checkpoint filter_papers:
     resources:
         mem=growing(2, "GB"),
         runtime=growing(60, "m"),
+        # Not an input: its path and its time do not matter. Why it is a resource: see common.smk.
+        snapshot=str(SNAPSHOT),
     params:
         categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
-        snapshot_bytes=(
-            derived.snapshot_bytes(SNAPSHOT, config["corpus"]) if SNAPSHOT else None
-        ),
+        format=FORMAT,
+        columns=json.dumps(config["corpus"].get("columns")),
     message:
         "Filtering the snapshot"
     shell:
-        'python3 "$SCRIPTS/filter_papers.py" --snapshot {input.snapshot:q}'
+        'python3 "$SCRIPTS/filter_papers.py" --snapshot {resources.snapshot:q} --format {params.format}'
+        " --columns {params.columns:q}"
         " --categories {params.categories:q} --max-bad-records {params.max_bad_records}"
         " --papers {output.papers:q} --report {output.report:q} --log {log:q}"
-        + FORMAT_OPTIONS
 
 
 rule sample_papers:
     input:
-        "<results>/papers.parquet",
+        papers="<results>/papers.parquet",
+        report="<results>/filter.json",
     output:
-        "<results>/drawn.parquet",
+        drawn="<results>/drawn.parquet",
+        report="<results>/drawn.json",
     log:
         "<logs>/sample_papers.log",
     benchmark:
@@ -53,8 +54,10 @@ rule sample_papers:
         sample_size=config["sample"]["size"],
     params:
         seed=config["sample"]["seed"],
+        order=config["sample"]["order"],
     message:
         "Putting the papers in drawing order"
     shell:
-        'python3 "$SCRIPTS/sample_papers.py" --papers {input:q} --seed {params.seed}'
-        " --size {resources.sample_size} --drawn {output:q} --log {log:q}"
+        'python3 "$SCRIPTS/sample_papers.py" --papers {input.papers:q} --filter-report {input.report:q}'
+        " --seed {params.seed} --order {params.order} --size {resources.sample_size}"
+        " --drawn {output.drawn:q} --report {output.report:q} --log {log:q}"

@@ -1,13 +1,44 @@
-# Embed the drawn papers in shards, and merge the shards.
+# Look up which texts have vectors, embed those that have none in shards, and merge the vectors of the sample.
+
+
+# A checkpoint, as the number of shards depends on what is found. Local, so that nothing waits in a queue for it.
+checkpoint find_vectors:
+    input:
+        drawn="<results>/drawn.parquet",
+        model="resources/models/{model}",
+    output:
+        missing="<results>/{model}/missing.npy",
+        lookup="<results>/{model}/lookup.json",
+    log:
+        "<logs>/{model}/find_vectors.log",
+    localrule: True
+    conda:
+        "../../envs/embed.yaml"
+    resources:
+        # Why these are not parameters: see common.smk.
+        device=lambda wildcards: shard_device(),
+        shard_size=SHARD_SIZE,
+    params:
+        size=config["sample"]["size"],
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
+        folder=subpath(output.lookup, parent=True),
+    message:
+        "Looking up the vectors of {wildcards.model}"
+    shell:
+        'python3 "$SCRIPTS/find_vectors.py" --drawn {input.drawn:q} --size {params.size}'
+        " --shard-size {resources.shard_size} --model {input.model:q} --encoder {params.encoder:q}"
+        " --device {resources.device} --store {params.folder:q}/vectors --old-shards {params.folder:q}/shards"
+        " --missing {output.missing:q} --lookup {output.lookup:q} --log {log:q}"
 
 
 rule embed_shard:
     input:
-        papers="<results>/drawn.parquet",
-        model="resources/models/{model}",
+        # The name of the shard stands for its texts and settings, so times do not matter.
+        papers=ancient("<results>/drawn.parquet"),
+        missing=ancient("<results>/{model}/missing.npy"),
+        model=ancient("resources/models/{model}"),
     output:
-        vectors="<results>/{model}/shards/{shard}.npy",
-        manifest="<results>/{model}/shards/{shard}.json",
+        "<results>/{model}/shards/{shard}.json",
     log:
         "<logs>/{model}/embed_shard/{shard}.log",
     benchmark:
@@ -23,55 +54,54 @@ rule embed_shard:
         runtime=growing(120, "m"),
         tokens_per_batch="auto",
     params:
-        start=lambda wildcards: int(wildcards.shard) * SHARD_SIZE,
-        stop=lambda wildcards: min(
-            (int(wildcards.shard) + 1) * SHARD_SIZE, sample_size()
-        ),
-        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
+        start=lambda wildcards: shard_bounds(wildcards)[0],
+        stop=lambda wildcards: shard_bounds(wildcards)[1],
+        encoder=lambda wildcards: json.dumps(lookup_of(wildcards)["encoder"]),
+        store=lambda wildcards: f"{RESULTS}/{wildcards.model}/vectors",
     message:
-        "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
-        " memory: {resources.mem}, minutes: {resources.runtime})"
+        "Embedding texts {params.start} to {params.stop} of those without vectors with {wildcards.model}"
+        " (device: {resources.device}, GPUs: {resources.gpu}, memory: {resources.mem}, minutes: {resources.runtime})"
     shell:
-        'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
-        " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
+        'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --rows {input.missing:q}'
+        " --start {params.start} --stop {params.stop} --shard {wildcards.shard} --model {input.model:q}"
+        " --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
         " --threads {threads} --tokens-per-batch {resources.tokens_per_batch}"
-        " --vectors {output.vectors:q} --manifest {output.manifest:q} --log {log:q}"
+        " --store {params.store:q} --done {output:q} --log {log:q}"
 
 
-rule merge_shards:
+rule merge_vectors:
     input:
-        sampled_shards,
+        missing_shards,
         drawn="<results>/drawn.parquet",
-        report="<results>/filter.json",
+        drawn_report="<results>/drawn.json",
+        filter_report="<results>/filter.json",
+        lookup="<results>/{model}/lookup.json",
         model="resources/models/{model}",
     output:
         embeddings="<results>/{model}/embeddings.npy",
         papers="<results>/{model}/papers.parquet",
         manifest="<results>/{model}/manifest.json",
     log:
-        "<logs>/{model}/merge_shards.log",
+        "<logs>/{model}/merge_vectors.log",
     benchmark:
-        "<benchmarks>/{model}/merge_shards.tsv"
+        "<benchmarks>/{model}/merge_vectors.tsv"
     conda:
         "../../envs/embed.yaml"
     threads: 1
     resources:
         mem=growing(4, "GB"),
         runtime=growing(60, "m"),
+        vector_store=str(config["vector_store"]).lower(),
     params:
-        shards=subpath(output.embeddings, parent=True),
-        size=lambda wildcards: sample_size(),
-        shard_size=SHARD_SIZE,
-        seed=config["sample"]["seed"],
-        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
-        config=lambda wildcards: rule_values.recorded_config(
-            config, MODELS[wildcards.model]
+        folder=subpath(output.embeddings, parent=True),
+        request=lambda wildcards: json.dumps(
+            currency.request_of(config, wildcards.model)
         ),
     message:
-        "Checking and merging the shards of {wildcards.model}"
+        "Checking and merging the vectors of {wildcards.model}"
     shell:
-        'python3 "$SCRIPTS/merge_shards.py" --drawn {input.drawn:q} --shards {params.shards:q}/shards'
-        " --size {params.size} --shard-size {params.shard_size} --seed {params.seed}"
-        " --model {input.model:q} --encoder {params.encoder:q} --filter-report {input.report:q}"
-        " --config {params.config:q} --embeddings {output.embeddings:q} --papers {output.papers:q}"
+        'python3 "$SCRIPTS/merge_vectors.py" --drawn {input.drawn:q} --drawn-report {input.drawn_report:q}'
+        " --filter-report {input.filter_report:q} --lookup {input.lookup:q} --model {input.model:q}"
+        " --store {params.folder:q}/vectors --history {params.folder:q}/history --vector-store {resources.vector_store}"
+        " --request {params.request:q} --embeddings {output.embeddings:q} --papers {output.papers:q}"
         " --manifest {output.manifest:q} --log {log:q}"

@@ -1,7 +1,7 @@
 # Estimate the cost of a run before it is started: `snakemake estimate`.
 
 
-# It has no output, so it always runs: finished shards improve the estimate.
+# It has no output, so it always runs: computed vectors improve the estimate.
 rule estimate:
     input:
         drawn="<results>/drawn.parquet",
@@ -21,10 +21,10 @@ rule estimate:
         encoders=[
             derived.encoder_settings(model).to_json() for model in MODELS.values()
         ],
-        shards=[f"{RESULTS}/{model}/shards" for model in MODELS],
+        stores=[f"{RESULTS}/{model}/vectors" for model in MODELS],
     message:
         "Estimating the cost of the run"
     shell:
         'python3 "$SCRIPTS/estimate_cost.py" --drawn {input.drawn:q} --size {params.size} --shard-size {params.shard_size}'
-        " --models {input.models:q} --encoders {params.encoders:q} --shards {params.shards:q}"
+        " --models {input.models:q} --encoders {params.encoders:q} --stores {params.stores:q}"
         " --tokens-per-second {resources.tokens_per_second} --log {log:q}"

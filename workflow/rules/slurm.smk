@@ -47,8 +47,8 @@ def check_before_submission():
     checks.addHandler(logging.StreamHandler())
     checks.setLevel(logging.INFO)
     papers = SAMPLE_SIZE
-    if papers is None and FILTER_REPORT.is_file():
-        papers = sample_size()
+    if papers is None and (filtered := currency.read_record(FILTER_REPORT)):
+        papers = filtered["records"]["kept"]
     snapshot_files = derived.snapshot_files(SNAPSHOT, FORMAT)
     problems = preflight.find_problems(
         resource_requests(),

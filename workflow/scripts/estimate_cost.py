@@ -29,12 +29,12 @@ def main(arguments: argparse.Namespace) -> None:
     tables = read_papers(arguments.drawn, start=0, stop=count, size=count, columns=["topic"])
     texts = next(tables)["topic"].to_pylist()
     log.info("Counting the tokens of %d papers.", len(texts))
-    models = zip(arguments.models, arguments.encoders, arguments.shards, strict=True)
-    for folder, encoder, shards in models:
+    models = zip(arguments.models, arguments.encoders, arguments.stores, strict=True)
+    for folder, encoder, store in models:
         settings = resolve(encoder, folder)
         lengths = cost.text_lengths(folder, texts, settings)
         forward = forward_pass(folder)
-        rates = measured_rates(shards, fetch.checkpoint_identity(folder))
+        rates = measured_rates(store, fetch.checkpoint_identity(folder))
         if arguments.tokens_per_second:
             rates.append(Rate("yours", arguments.tokens_per_second, "given"))
         rates += published_rates(forward, lengths.kept, settings.dtype, declared_dtype(folder))
@@ -82,11 +82,11 @@ if __name__ == "__main__":
         help="encoder settings of each model, as JSON",
     )
     parser.add_argument(
-        "--shards", type=Path, nargs="+", required=True, help="folder of the shards of each model"
+        "--stores", type=Path, nargs="+", required=True, help="folder of the vectors of each model"
     )
     parser.add_argument(
         "--tokens-per-second",
         type=tokens_per_second,
-        help="rate of a device that you know, or 'measured' to use only the rates of finished shards",
+        help="rate of a device that you know, or 'measured' to use only what was measured here",
     )
     run(main, parser)

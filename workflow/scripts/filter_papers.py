@@ -6,6 +6,7 @@ from pathlib import Path
 
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json, written_beside
+from arxiv_embeddings.config.currency import snapshot_identity
 from arxiv_embeddings.corpus.arxiv import ArxivReader
 from arxiv_embeddings.corpus.filtering import Reader, filter_papers
 from arxiv_embeddings.corpus.table import Columns, TableReader
@@ -15,7 +16,10 @@ from arxiv_embeddings.corpus.wos import WosReader
 def main(arguments: argparse.Namespace) -> None:
     with written_beside(arguments.papers) as partial:
         report = filter_papers(reader(arguments), arguments.max_bad_records, partial)
-    write_json(arguments.report, report)
+    report["snapshot"] |= snapshot_identity(arguments.snapshot, arguments.format)
+    write_json(
+        arguments.report, report | {"format": arguments.format, "columns": arguments.columns}
+    )
 
 
 def reader(arguments: argparse.Namespace) -> Reader:

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 
 from arxiv_embeddings.common.cli import run
-from arxiv_embeddings.common.files import scratch_beside, written_beside
+from arxiv_embeddings.common.files import scratch_beside, write_json, written_beside
+from arxiv_embeddings.config.currency import corpus_of
+from arxiv_embeddings.config.derived import read_filter_report
 from arxiv_embeddings.corpus.sampling import sample_papers
 
 
@@ -13,9 +15,25 @@ def main(arguments: argparse.Namespace) -> None:
         scratch_beside(arguments.drawn.with_suffix(".buckets")) as scratch,
         written_beside(arguments.drawn) as partial,
     ):
-        sample_papers(
-            arguments.papers, partial, seed=arguments.seed, size=arguments.size, scratch=scratch
+        papers = sample_papers(
+            arguments.papers,
+            partial,
+            seed=arguments.seed,
+            order=arguments.order,
+            size=arguments.size,
+            scratch=scratch,
         )
+    filtered = read_filter_report(arguments.filter_report)
+    write_json(
+        arguments.report,
+        {
+            "papers": papers,
+            "seed": arguments.seed,
+            "order": arguments.order,
+            "snapshot": filtered["snapshot"],
+            **corpus_of(filtered),
+        },
+    )
 
 
 def size(text: str) -> int | None:
@@ -34,7 +52,17 @@ if __name__ == "__main__":
         help="seed of the drawing order, as random_state in pandas",
     )
     parser.add_argument(
+        "--filter-report", type=Path, required=True, help="JSON report of the filter"
+    )
+    parser.add_argument(
+        "--order",
+        choices=["pandas", "hash"],
+        required=True,
+        help="pandas: as DataFrame.sample; hash: by a hash of seed and id",
+    )
+    parser.add_argument(
         "--size", type=size, required=True, help="number of papers the sample must have, or all"
     )
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON report to write")
     run(main, parser)

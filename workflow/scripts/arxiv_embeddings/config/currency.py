@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import file_sha256, json_sha256
-from .derived import category_prefixes, corpus_format, encoder_settings, snapshot_files
+from .derived import category_prefixes, encoder_settings, snapshot_files
 
 HASHED_ALWAYS = 1 << 29  # bytes of a snapshot that are read in about a second
 ENDS = 1 << 20  # bytes read at each end of a larger one
@@ -43,7 +43,7 @@ def request_of(config: dict[str, Any], label: str) -> dict[str, Any]:
 def corpus_request(corpus: dict[str, Any]) -> dict[str, Any]:
     """Return what decides which papers the filter keeps, apart from the snapshot itself."""
     return {
-        "format": corpus_format(corpus),
+        "format": corpus["format"],
         "categories": category_prefixes(corpus),
         "columns": corpus.get("columns"),
     }

@@ -1,7 +1,6 @@
 """What follows from the config: shards, settings, files, sizes. The rules use it; it needs no Snakemake."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,14 @@ from ..common.errors import InputError
 from .encoder_settings import EncoderSettings
 
 WOS_FILES = ("X.txt", "YL1.txt", "YL2.txt")
-
-
-def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
-    """Return the shards of ``papers`` drawn papers: name to (first row, row after the last)."""
-    return {
-        f"{number:05d}": (start, min(start + size, papers))
-        for number, start in enumerate(range(0, papers, size))
-    }
+# The shortest possible records, line end included.
+BYTES_OF_A_RECORD = {
+    "arxiv": len('{"id":"","title":"","abstract":"","categories":""}'),
+    "wos": 2,
+    "table": 4,
+}
+# The first bytes of gzip, zstd, zip and Parquet files.
+PACKED_STARTS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK", b"PAR1")
 
 
 def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
@@ -44,21 +43,6 @@ def read_filter_report(path: Path) -> dict[str, Any]:
     return report
 
 
-def corpus_format(corpus: dict[str, Any]) -> str:
-    """Return ``corpus.format``, by default arxiv. The default is not added to configs in manifests."""
-    return str(corpus.get("format", "arxiv"))
-
-
-def format_options(corpus: dict[str, Any]) -> str:
-    """Return the options of ``filter_papers.py`` for the corpus format, quoted for a shell; none for arXiv."""
-    if corpus_format(corpus) == "arxiv":
-        return ""
-    options = ["--format", corpus_format(corpus)]
-    if "columns" in corpus:
-        options += ["--columns", json.dumps(corpus["columns"])]
-    return "".join(f" {shlex.quote(option)}" for option in options)
-
-
 def category_prefixes(corpus: dict[str, Any]) -> list[str]:
     """Return the prefixes of the wanted categories; an empty list if all are wanted."""
     wanted = corpus.get("categories", "all")
@@ -72,13 +56,20 @@ def snapshot_files(path: Path, corpus_format: str) -> list[Path]:
 
 def snapshot_bytes(path: Path, corpus: dict[str, Any]) -> int:
     """Return the total size of the snapshot's files in bytes."""
-    return sum(file.stat().st_size for file in snapshot_files(path, corpus_format(corpus)))
+    return sum(file.stat().st_size for file in snapshot_files(path, corpus["format"]))
 
 
-def report_matches(report: dict[str, Any], snapshot: Path, corpus: dict[str, Any]) -> bool:
-    """Return whether the filter's ``report`` is about this snapshot (by its size) and these categories."""
-    current = snapshot_bytes(snapshot, corpus), category_prefixes(corpus)
-    return current == (report["snapshot"]["bytes"], report["categories"])
+def most_papers(path: Path, corpus_format: str) -> int | None:
+    """Return a number of papers that the snapshot cannot exceed, from its size alone; None where it is packed.
+
+    A record of arXiv needs at least its four keys and their quotes, one of a Web of Science set a letter and a line end
+    in each of three files, one of a CSV a comma and a line end.
+    """
+    sizes = [file.stat().st_size for file in snapshot_files(path, corpus_format)]
+    with snapshot_files(path, corpus_format)[0].open("rb") as file:
+        if file.read(4).startswith(PACKED_STARTS):
+            return None
+    return min(sizes) // BYTES_OF_A_RECORD[corpus_format]
 
 
 def check_sample_size(size: int | None, papers: int) -> None:
@@ -106,16 +97,17 @@ def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> s
     """
     corpus, sample, size = config["corpus"], config["sample"], config["shards"]["size"]
     if sample["size"] == "all":
-        papers, shards = "all papers", f"shards of {size:,}"
+        papers, shards = "all papers", f"shards of up to {size:,}"
     else:
         papers = f"{sample['size']:,} papers"
-        shards = f"{len(shard_ranges(sample['size'], size)):,} shard(s) of up to {size:,}"
+        shards = f"at most {-(-sample['size'] // size):,} shard(s) of up to {size:,}"
     gigabytes = f"{snapshot_bytes(snapshot, corpus) / 1e9:.2f} GB"
-    kind = "" if corpus_format(corpus) == "arxiv" else f", format {corpus_format(corpus)}"
+    kind = "" if corpus["format"] == "arxiv" else f", format {corpus['format']}"
     categories = ", ".join(category_prefixes(corpus)) or "all categories"
     lines = [
         f"Snapshot  {snapshot} ({gigabytes}{kind})",
-        f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}, in {shards}",
+        f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}",
+        f"Jobs      {shards}; papers whose vectors are in the vector store need none",
     ]
     for model in config["models"]:
         asked = encoder_settings(model).to_dict()

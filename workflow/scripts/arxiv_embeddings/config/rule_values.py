@@ -1,6 +1,5 @@
 """Inputs and parameters of rules that follow from the config."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,15 +36,15 @@ def encoder_json(model: dict[str, Any]) -> str:
     return encoder_settings(model).to_json()
 
 
-def recorded_config(config: dict[str, Any], model: dict[str, Any]) -> str:
-    """Return the part of ``config`` that the manifest of a model's embeddings records, as JSON.
+def shard_names(lookup: dict[str, Any]) -> list[str]:
+    """Return the names of the shards that ``lookup`` plans: the record that ``find_vectors`` wrote."""
+    return [f"{lookup['lookup']}-{number:05d}" for number in range(lookup["shards"])]
 
-    Args:
-        config: the config with all defaults.
-        model: the model's entry of ``models``. The other models are left out.
-    """
-    parts = {name: config[name] for name in ("snapshot", "corpus", "sample", "shards")}
-    return json.dumps({**parts, "model": model})
+
+def shard_bounds(lookup: dict[str, Any], shard: str) -> tuple[int, int]:
+    """Return where the rows of a shard begin and end among those of the missing texts."""
+    start = int(shard.partition("-")[2]) * lookup["shard_size"]
+    return start, min(start + lookup["shard_size"], lookup["missing"])
 
 
 def scores_by_model(models: Iterable[str], files: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The config of a run, written down when it begins, so that its jobs use no other however long they wait."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,28 @@ def save(config: dict[str, Any], folder: Path) -> None:
     path = path_of(config, folder)
     if not path.is_file():
         write_json(path, config)
+
+
+def of_job(paths: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of the run that a job belongs to.
+
+    Args:
+        paths: the files of all configs of the run with ``os.pathsep`` between them: several where a workflow uses
+            this one as a module more than once.
+        config: as the job's process reads it; only the name of its corpus counts.
+
+    Raises:
+        InputError: none of the files can be read, or none is of that corpus.
+    """
+    configs = [load(Path(path)) for path in paths.split(os.pathsep) if path]
+    name = config.get("corpus", {}).get("name")
+    for one in configs:
+        if len(configs) == 1 or one["corpus"]["name"] == name:
+            return one
+    raise InputError(
+        f"This job belongs to no run of the corpus {name!r}. Start the run again; its jobs get the config that it "
+        "began with."
+    )
 
 
 def load(path: Path) -> dict[str, Any]:

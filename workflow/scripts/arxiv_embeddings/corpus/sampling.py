@@ -1,6 +1,8 @@
 """Putting the papers into the drawing order of a seed. A sample of n papers is the first n of them."""
 
+import hashlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +31,27 @@ def drawing_order(papers: int, seed: int) -> np.ndarray:
     return np.random.RandomState(seed).permutation(papers)
 
 
+def hash_order(ids: Iterable[str], seed: int) -> np.ndarray:
+    """Return the positions of ``ids``, int64 (papers,), sorted by the sha256 of sha256(seed) and the id.
+
+    The place of a paper depends on its id and the seed alone, so a sample of a later corpus has the same papers,
+    apart from those that new ones push out. Papers with equal ids keep their order.
+    """
+    salt = hashlib.sha256(str(seed).encode()).digest()
+    joined = b"".join(hashlib.sha256(salt + one.encode()).digest() for one in ids)
+    return np.argsort(np.frombuffer(joined, "S32"), kind="stable")
+
+
 def sample_papers(
-    papers_path: Path, drawn_path: Path, *, seed: int, size: int | None, scratch: Path
-) -> None:
-    """Write all papers in drawing order; the first n rows are the sample of size n.
+    papers_path: Path,
+    drawn_path: Path,
+    *,
+    seed: int,
+    order: str,
+    size: int | None,
+    scratch: Path,
+) -> int:
+    """Write all papers in drawing order, return how many; the first n rows are the sample of size n.
 
     Parquet files cannot be read in random order, and three million papers should not be held in memory.
     So the papers are first distributed to buckets by their place in the drawing order, as Arrow files.
@@ -43,22 +62,29 @@ def sample_papers(
         papers_path: the filtered papers (Parquet) in any number of row groups.
         drawn_path: the Parquet file to write.
         seed: of the drawing order, 0 to 2**32 - 1.
+        order: ``pandas`` (see drawing_order) or ``hash`` (see hash_order).
         size: number of papers the sample must have; None for all of them.
         scratch: a folder to create for the buckets; the caller removes it.
 
     Raises:
         InputError: there are fewer than ``size`` papers.
     """
-    with pq.ParquetFile(papers_path) as papers:
+    with pq.ParquetFile(papers_path, pre_buffer=False) as papers:
         count = papers.metadata.num_rows
         check_sample_size(size, count)
         log.info("Drawing %s papers with seed %d.", f"{count:,}", seed)
         place = np.empty(count, dtype=np.int64)
-        place[drawing_order(count, seed)] = np.arange(count)
+        if order == "hash":
+            batches = papers.iter_batches(ROWS_READ, columns=["id"])
+            ids = (one for batch in batches for one in batch["id"].to_pylist())
+            place[hash_order(ids, seed)] = np.arange(count)
+        else:
+            place[drawing_order(count, seed)] = np.arange(count)
         with Progress(2 * count, "papers distributed and sorted") as progress:
             buckets = _distribute(papers, place, scratch, progress)
             _sort(buckets, papers.schema_arrow, drawn_path, progress)
     log.info("Wrote %s papers in drawing order.", f"{count:,}")
+    return int(count)
 
 
 def _distribute(

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..checkpoint import tokenizer
 from ..common.progress import scaled
-from ..config.derived import shard_ranges
 from ..config.encoder_settings import EncoderSettings
 from .flop import ForwardPass
 from .rates import Rate
@@ -102,7 +101,7 @@ def estimate_cost(rate: Rate, mean_tokens: float, papers: int, shard_size: int) 
         shard_size: papers per shard.
     """
     papers_per_second = rate.tokens_per_second / mean_tokens
-    starts = len(shard_ranges(papers, shard_size)) * START_SECONDS
+    starts = -(-papers // shard_size) * START_SECONDS
     shard_seconds = min(shard_size, papers) / papers_per_second + START_SECONDS
     return Cost(
         device_hours=rate.devices * (papers / papers_per_second + starts) / 3600,
@@ -139,7 +138,7 @@ def describe(
         papers: in the whole sample.
         shard_size: papers per shard, as in the config.
     """
-    shards = len(shard_ranges(papers, shard_size))
+    shards = -(-papers // shard_size)
     tokens = lengths.mean * papers
     flop = forward.flop(lengths.kept) / len(lengths.kept) * papers
     lines = [

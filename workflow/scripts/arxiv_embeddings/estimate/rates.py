@@ -1,15 +1,15 @@
-"""Tokens per second of a job: measured by finished shards, or derived from data sheets."""
+"""Tokens per second of a job: measured while vectors were computed, or derived from data sheets."""
 
 import collections
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..common.errors import InputError
+from ..common.progress import scaled
 from ..embedding.devices import best_gpu_dtype
+from ..embedding.manifest import PieceManifest
 from .flop import ForwardPass
 
 # Assumed of a GPU whose rate is neither measured nor given.
@@ -45,44 +45,35 @@ class Rate:
     devices: int = 1
 
 
-def measured_rates(shards: Path, checkpoint: dict[str, Any]) -> list[Rate]:
-    """Return the rates of the finished shards of a checkpoint, one per device and dtype.
+def measured_rates(store: Path, checkpoint: dict[str, Any]) -> list[Rate]:
+    """Return the rates at which the vectors of a checkpoint were computed, one per device and dtype.
 
     Args:
-        shards: the folder of the shards' manifests; it need not exist.
-        checkpoint: as ``checkpoint_identity`` returns it; shards of another one are skipped.
+        store: the folder of the model's vectors; it need not exist.
+        checkpoint: as ``checkpoint_identity`` returns it; vectors of another one are skipped.
 
     Raises:
         InputError: a manifest is damaged.
     """
-    tokens: dict[tuple[str, int, str], float] = collections.defaultdict(float)
+    tokens: collections.Counter[tuple[str, int, str]] = collections.Counter()
     seconds: dict[tuple[str, int, str], float] = collections.defaultdict(float)
-    counts: collections.Counter[tuple[str, int, str]] = collections.Counter()
-    for path in sorted(shards.glob("[0-9]*.json")):
-        try:
-            manifest = json.loads(path.read_text())
-            device = manifest["device"]
-            kind = device["name"], device["count"], manifest["encoder"]["dtype"]
-            # "tokens" includes those of resumed chunks, the rate does not.
-            done = manifest["tokens_per_second"] * manifest["seconds"]
-            if manifest["checkpoint"] != checkpoint or not done:
-                continue
-            tokens[kind] += done
-            seconds[kind] += manifest["seconds"]
-            counts[kind] += 1
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path} is not the manifest of a shard ({error!r}). "
-                "Delete it and its .npy file, and run snakemake again to recompute the shard."
-            ) from error
+    for path in sorted(store.glob("*.json")):
+        manifest = PieceManifest.read(path)
+        if manifest.checkpoint.get("sha256") != checkpoint["sha256"] or not manifest.seconds:
+            continue
+        device = manifest.device
+        kind = str(device["name"]), int(device.get("count", 1)), str(manifest.encoder["dtype"])
+        tokens[kind] += manifest.tokens
+        seconds[kind] += manifest.seconds
     return [
         Rate(
             device=f"{count} × {name}" if count > 1 else name,
-            tokens_per_second=tokens[name, count, dtype] / seconds[name, count, dtype],
-            basis=f"measured: {shards_done} shard(s), {dtype}",
+            tokens_per_second=done / seconds[name, count, dtype],
+            basis=f"measured: {scaled(done)} tokens, {dtype}",
             devices=count,
         )
-        for (name, count, dtype), shards_done in counts.items()
+        for (name, count, dtype), done in tokens.items()
+        if done
     ]
 
 

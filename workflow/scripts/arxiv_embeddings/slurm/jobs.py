@@ -13,7 +13,7 @@ from .run_record import RunRecord, other_run_records
 
 # The comment that snakemake-executor-plugin-slurm gives a job: rule and wildcards, joined by "_". A label may
 # contain "_" too.
-_COMMENT = re.compile(r"rule_embed_shard_wildcards_(?P<model>[\w.-]+)_(?P<shard>\d+)")
+_COMMENT = re.compile(r"rule_embed_shard_wildcards_(?P<model>[\w.-]+)_(?P<shard>[0-9a-f]{8}-\d+)")
 _GPUS = re.compile(r"gres/gpu(?P<type>:[^=]+)?=(?P<count>\d+)")
 
 _SQUEUE_FIELDS = "%i|%T|%M|%N|%V|%Z|%k"

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ..config.derived import PACKED_STARTS
 from .limits import NodeGroup, Request, accounts, partitions
 
 log = logging.getLogger(__name__)
@@ -18,8 +19,6 @@ PROFILE = "profiles/slurm/config.yaml"
 
 # A little less than the mean of arXiv's records, so that papers are overestimated.
 BYTES_PER_RECORD = 1_400
-# First bytes of gzip, zstd, zip and Parquet.
-PACKED_STARTS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK", b"PAR1")
 # Size of an unpacked snapshot over the size of its packed file.
 UNPACKED_RATIO = 4
 # Assumed of a model whose config does not set them.

@@ -1,7 +1,6 @@
 """The progress of each shard of a model, read from the files of its results."""
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -9,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..config.derived import shard_ranges
+from ..common.errors import InputError
+from ..config.currency import read_record
+from ..config.rule_values import shard_bounds, shard_names
+from ..embedding.manifest import PieceManifest
 from .jobs import QueuedJob
 from .run_record import RunRecord
 
 # The recent rate is that of the last so many finished shards.
 SHARDS_FOR_A_RATE = 20
 
-_SHARD_FILE = re.compile(r"\.?(\d+)\.(npy|json|chunks)(\..+)?")
-# The folder of a shard's chunks, or the partial file of its vectors.
-_BEGUN = re.compile(r"(\d+)\.chunks|\.(\d+)\.npy\..*")
+# A partial file of vectors: .<shard>-<8 digits>.npy.<writer>.partial
+_PARTIAL = re.compile(r"\.(\w+-\d+)-\w+\.npy\..+")
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,10 @@ class DoneShard:
     """A shard with vectors and manifest.
 
     Attributes:
-        name: such as ``00012``.
+        name: such as ``3f2a9c1b-00012``.
         papers: of the shard.
-        ended: when the manifest was written, in seconds since the epoch.
-        manifest: empty where it cannot be read.
+        ended: when its job finished, in seconds since the epoch.
+        manifest: what the job reported, and the manifest of its vectors; empty where neither can be read.
     """
 
     name: str
@@ -45,7 +44,7 @@ class DoneShard:
         return float(value) if isinstance(value, int | float) else 0.0
 
     def rate(self, key: str) -> float | None:
-        """Return a rate of the manifest; None where it is unknown: 0 means that all chunks were resumed."""
+        """Return a rate of the manifest; None where it is unknown, as where the job computed nothing."""
         return self.number(key) or None
 
 
@@ -54,8 +53,8 @@ class OpenShard:
     """A shard that is not done.
 
     Attributes:
-        name: such as ``00012``.
-        papers: of the shard; None before the size of the sample is known.
+        name: such as ``3f2a9c1b-00012``.
+        papers: of the shard.
         chunk_papers: papers in its finished chunks.
         last_chunk: when the newest of them was written, in seconds since the epoch; None without any.
         jobs: its jobs that squeue lists.
@@ -64,7 +63,7 @@ class OpenShard:
     """
 
     name: str
-    papers: int | None
+    papers: int
     chunk_papers: int
     last_chunk: float | None
     jobs: list[QueuedJob]
@@ -83,8 +82,9 @@ class ModelState:
 
     Attributes:
         model: its label.
-        total: number of shards; None before the size of the sample is known.
+        total: number of shards; None before the vector store was searched.
         papers: in the sample; None before its size is known.
+        found: papers whose vectors were in the store when the shards were planned.
         done: shards that are finished.
         running: shards that are being computed.
         waiting: all other shards.
@@ -96,6 +96,7 @@ class ModelState:
     model: str
     total: int | None
     papers: int | None
+    found: int
     done: list[DoneShard]
     running: list[OpenShard]
     waiting: list[OpenShard]
@@ -105,9 +106,9 @@ class ModelState:
 
     @property
     def papers_done(self) -> int:
-        """Papers of the finished shards and in the finished chunks of the others."""
+        """Papers found in the store, of the finished shards, and in the finished chunks of the others."""
         chunks = sum(shard.chunk_papers for shard in (*self.running, *self.waiting))
-        return sum(shard.papers for shard in self.done) + chunks
+        return self.found + sum(shard.papers for shard in self.done) + chunks
 
     @property
     def eta(self) -> float | None:
@@ -124,7 +125,7 @@ def read_state(
     """Return the progress of ``model``; the time grows linearly with the number of shards.
 
     A shard is running if squeue lists a running job for it. Where squeue does not answer, or the jobs
-    are not SLURM jobs, it is running if it has chunks or a partial file of its vectors.
+    are not SLURM jobs, it is running if it has vectors or a partial file of them, and is not done.
 
     Args:
         record: of the run.
@@ -133,16 +134,21 @@ def read_state(
         now: seconds since the epoch; None for the current time.
     """
     now = time.time() if now is None else now
-    folder = record.folder / model / "shards"
-    names = _names(folder)
-    begun = {found[1] or found[2] for name in names if (found := _BEGUN.fullmatch(name))}
+    folder = record.folder / model
+    lookup = read_record(folder / "lookup.json") or {}
+    shards = _planned_shards(lookup)
+    finished = _names(folder / "shards")
+    pieces = _pieces(folder / "vectors", str(lookup.get("lookup")))
+    partial = (_PARTIAL.fullmatch(name) for name in _names(folder / "vectors"))
+    begun = {*pieces, *(match[1] for match in partial if match)}
     own_jobs = _by_shard(job for job in jobs or () if job.model == model)
-    ranges = _expected_shards(record, names)
     done: list[DoneShard] = []
     unfinished: list[OpenShard] = []
-    for name, rows in ranges.items():
-        complete = {f"{name}.npy", f"{name}.json"} <= names
-        if complete and (shard := _done_shard(folder, name, rows)):
+    for name, papers in shards.items():
+        own = pieces.get(name, [])
+        if f"{name}.json" in finished and (
+            shard := _done_shard(folder / "shards", name, papers, own)
+        ):
             done.append(shard)
             continue
         shard_jobs = own_jobs.get(name, [])
@@ -150,22 +156,23 @@ def read_state(
         unfinished.append(
             _open_shard(
                 name,
-                rows=rows,
-                chunks=_chunks(folder / f"{name}.chunks") if name in begun else {},
+                papers=papers,
+                pieces=own,
                 jobs=shard_jobs,
                 running=name in begun if jobs is None else running,
-                record=record,
+                started=record.started.timestamp(),
             )
         )
     started = record.started.timestamp()
     return ModelState(
         model=model,
-        total=None if record.papers is None else len(ranges),
+        total=len(shards) if lookup else None,
         papers=record.papers,
+        found=lookup["papers"] - lookup["missing"] if lookup else 0,
         done=done,
         running=[shard for shard in unfinished if shard.running],
         waiting=[shard for shard in unfinished if not shard.running],
-        merged=(record.folder / model / "manifest.json").exists(),
+        merged=_is_newer(folder / "manifest.json", folder / "lookup.json"),
         run_rate=_run_rate(started, now, done, unfinished),
         recent_rate=_recent_rate(started, now, done, unfinished),
     )
@@ -186,87 +193,70 @@ def _by_shard(jobs: Iterable[QueuedJob]) -> dict[str, list[QueuedJob]]:
     return by_shard
 
 
-def _expected_shards(record: RunRecord, names: Iterable[str]) -> dict[str, tuple[int, int] | None]:
-    """Return the rows of each shard; of an unknown sample, the shards that have files, without rows."""
-    if record.papers is not None:
-        return dict(shard_ranges(record.papers, record.shard_size))
-    found = (_SHARD_FILE.fullmatch(name) for name in names)
-    return dict.fromkeys(sorted({match[1] for match in found if match}))
+def _planned_shards(lookup: dict[str, Any]) -> dict[str, int]:
+    """Return the names of the shards and the papers of each; none before the vector store was searched."""
+    if not lookup:
+        return {}
+    bounds = {name: shard_bounds(lookup, name) for name in shard_names(lookup)}
+    return {name: stop - start for name, (start, stop) in bounds.items()}
 
 
-def _done_shard(folder: Path, name: str, rows: tuple[int, int] | None) -> DoneShard | None:
-    """Return a shard with both its files; None where one vanished or belongs to other papers."""
+Pieces = list[tuple[PieceManifest, float]]  # with the time of writing, in seconds since the epoch
+
+
+def _pieces(folder: Path, lookup: str) -> dict[str, Pieces]:
+    """Return the vectors that the shards of one look-up have in the store, by shard."""
+    pieces: dict[str, Pieces] = {}
+    for path in folder.glob(f"{lookup}-*.json"):
+        # Another job may remove it, or a network file system may not show all of it yet.
+        with contextlib.suppress(OSError, InputError):
+            manifest = PieceManifest.read(path)
+            pieces.setdefault(manifest.shard, []).append((manifest, path.stat().st_mtime))
+    return pieces
+
+
+def _done_shard(folder: Path, name: str, papers: int, pieces: Pieces) -> DoneShard | None:
+    """Return a shard whose job has finished; None where its file vanished."""
     path = folder / f"{name}.json"
-    content, ended = None, 0.0
     try:
         ended = path.stat().st_mtime
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
+    except OSError:
         return None
-    except (OSError, ValueError):
-        # Damaged, or not yet visible as a whole on a network file system. The shard counts, with a warning.
-        pass
-    manifest: dict[str, Any] = content if isinstance(content, dict) else {}
-    start, stop = manifest.get("start"), manifest.get("stop")
-    if not isinstance(start, int) or not isinstance(stop, int):
-        papers = 0 if rows is None else rows[1] - rows[0]
-        return DoneShard(name, papers, ended, manifest)
-    # A shard of another sample or shard size will be recomputed.
-    if rows is not None and (start, stop) != rows:
-        return None
-    return DoneShard(name, stop - start, ended, manifest)
+    manifest = read_record(path) or {}
+    if pieces:
+        largest = max((piece for piece, _ in pieces), key=lambda piece: piece.papers)
+        manifest |= largest.to_dict()
+    return DoneShard(name, papers, ended, manifest)
 
 
 def _open_shard(
     name: str,
     *,
-    rows: tuple[int, int] | None,
-    chunks: dict[str, tuple[int, float]],
+    papers: int,
+    pieces: Pieces,
     jobs: list[QueuedJob],
     running: bool,
-    record: RunRecord,
+    started: float,
 ) -> OpenShard:
-    papers = None if rows is None else rows[1] - rows[0]
-    # Chunks of earlier settings may lie beside those of this run.
-    limit = record.shard_size if papers is None else papers
-    started = record.started.timestamp()
-    fresh = sum(count for count, written in chunks.values() if written >= started)
+    fresh = sum(piece.papers for piece, written in pieces if written >= started)
     return OpenShard(
         name=name,
         papers=papers,
-        chunk_papers=min(sum(count for count, _ in chunks.values()), limit),
-        last_chunk=max((written for _, written in chunks.values()), default=None),
+        chunk_papers=min(sum(piece.papers for piece, _ in pieces), papers),
+        last_chunk=max((written for _, written in pieces), default=None),
         jobs=jobs,
         running=running,
-        fresh_papers=min(fresh, limit),
+        fresh_papers=min(fresh, papers),
     )
 
 
-def _chunks(folder: Path) -> dict[str, tuple[int, float]]:
-    """Return papers and modification time of each finished chunk, by key; truncated files are skipped."""
-    chunks = {}
-    for name in sorted(_names(folder)):
-        if not name.startswith(".") and name.endswith(".npy"):
-            with contextlib.suppress(OSError):
-                written = (folder / name).stat().st_mtime
-                if rows := whole_rows(folder / name):
-                    chunks[name.split("-")[0]] = rows, written
-    return chunks
-
-
-def whole_rows(path: Path) -> int:
-    """Return the number of rows in the header of a ``.npy`` file; 0 where the file is not complete."""
+def _is_newer(path: Path, than: Path) -> bool:
+    """Return whether ``path`` exists and is not older than ``than``, if that exists."""
     try:
-        with path.open("rb") as file:
-            if np.lib.format.read_magic(file) != (1, 0):
-                return 0
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            numbers = int(np.prod(shape, dtype=np.int64))
-            whole = path.stat().st_size == file.tell() + numbers * dtype.itemsize
-    # A damaged header may raise almost any exception in numpy.
-    except Exception:
-        return 0
-    return int(shape[0]) if whole and len(shape) == 2 else 0
+        written = path.stat().st_mtime
+        return not than.exists() or written >= than.stat().st_mtime
+    except OSError:
+        return False
 
 
 def _run_rate(

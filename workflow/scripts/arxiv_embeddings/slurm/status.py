@@ -65,7 +65,7 @@ def _shard_counts(state: ModelState) -> str:
     if state.total is None:
         return (
             f"{len(state.done):,} done, {len(state.running):,} running; "
-            "the total is known once filtering has finished"
+            "the total is known once the vector store was searched"
         )
     counts = (
         f"{len(state.done):,} of {state.total:,} done, {len(state.running):,} running, "
@@ -83,8 +83,7 @@ def _running_line(shard: OpenShard, now: float) -> str:
         parts.append(f"job {shard.job.job_id} on {shard.job.node}, {shard.job.elapsed}")
         if others := [job.job_id for job in shard.jobs if job is not shard.job]:
             parts.append(f"also job {_some(others)}")
-    of = "" if shard.papers is None else f" of {shard.papers:,}"
-    parts.append(f"{shard.chunk_papers:,}{of} papers")
+    parts.append(f"{shard.chunk_papers:,} of {shard.papers:,} papers")
     if shard.last_chunk is not None:
         parts.append(f"last chunk {duration(now - shard.last_chunk)} ago")
     return f"{shard.name}  {', '.join(parts)}"

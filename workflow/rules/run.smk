@@ -1,0 +1,52 @@
+# One run, one config; and results are judged by their content. This file contains no rules.
+
+from arxiv_embeddings.config import currency
+
+# The config with all defaults, as this run began. Its jobs read this file and no other (common.smk).
+RUN_CONFIG = run_config.path_of(config, RESULTS / "runs")
+
+if workflow.is_main_process:
+    begun = os.environ.get(RUN_CONFIGS, "") if workflow.modifier.skip_configfile else ""
+    os.environ[RUN_CONFIGS] = f"{begun}{os.pathsep}{RUN_CONFIG.absolute()}"
+    CONFIG_SUMS = run_config.file_sums(map(Path, workflow.configfiles))
+    if not workflow.modifier.skip_configfile:
+        # Snakemake would hand these to the jobs as --configfile.
+        workflow.config_settings.configfiles = []
+
+
+@functools.cache
+def outdated_outputs():
+    """Return the outputs that are not what the config asks for, as the files beside them say."""
+    found = or_stop(
+        functools.partial(
+            currency.outdated,
+            config,
+            snapshot=SNAPSHOT,
+            results=RESULTS,
+            models=Path("resources/models"),
+            sources={label: model_source(model) for label, model in MODELS.items()},
+        )
+    )
+    return {str(path) for path in found}
+
+
+def begin_run(wildcards):
+    """Make Snakemake run the jobs of outdated outputs; an input function without an input.
+
+    Snakemake judges by times, and by what it remembers in .snakemake; people copy, touch and delete both.
+    """
+    if workflow.is_main_process:
+        workflow.dag.forcefiles.update(outdated_outputs())
+        if not workflow.dryrun:
+            run_config.save(config, RUN_CONFIG.parent)
+    return []
+
+
+def report_edits():
+    """Print which config files were edited during the run, which had no effect on it."""
+    if files := run_config.edited(CONFIG_SUMS):
+        print(
+            f"{', '.join(map(str, files))} was edited during this run. The run used the config that it began with: "
+            f"{RUN_CONFIG}",
+            file=sys.stderr,
+        )
