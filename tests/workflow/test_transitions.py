@@ -1,15 +1,17 @@
 """Which jobs run after a change, and whether the embeddings are those of a fresh run."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from arxiv_embeddings.embedding.store import VectorStore, pieces_in, text_keys
 from support.data.make_snapshot import make_snapshot
 from support.running import ROOT, Jobs, Workflow, model
 
@@ -17,8 +19,9 @@ CORPUS = {"filter_papers": 1, "sample_papers": 1}
 
 
 def embedding(shards: int) -> Jobs:
-    """Return the jobs that embed ``shards`` shards of one model and merge them."""
-    return {"embed_shard": shards, "merge_shards": 1}
+    """Return the jobs that look up the vectors of one model, embed ``shards`` shards and merge."""
+    jobs = {"find_vectors": 1, "embed_shard": shards, "merge_vectors": 1}
+    return {rule: count for rule, count in jobs.items() if count}
 
 
 def test_fresh_run_computes_everything(finished: Workflow) -> None:
@@ -32,46 +35,49 @@ def test_fresh_run_computes_everything(finished: Workflow) -> None:
     embeddings = finished.embeddings()
     assert embeddings.shape == (25, 384)
     assert embeddings.dtype == np.float32
-    shards = [np.load(results / f"minilm/shards/{shard:05d}.npy") for shard in range(3)]
-    np.testing.assert_array_equal(embeddings, np.concatenate(shards))
+    store = VectorStore(pieces_in(results / "minilm/vectors"))
+    assert len(store.pieces) == 3
+    vectors, _ = store.gather(store.find(text_keys(merged["topic"])))
+    np.testing.assert_array_equal(embeddings, vectors)
 
 
-def test_dry_run_of_a_fresh_clone_lists_every_shard(fresh: Workflow) -> None:
+def test_dry_run_of_a_fresh_clone_says_what_it_can(fresh: Workflow) -> None:
+    """How many shards there are is known once the vectors are looked up."""
     (fresh.folder / "resources/snapshot.json").unlink()
     output = fresh.run("--dry-run", sample={"size": 10_000}, shards={"size": 1_000}).output
-    assert output.count("Embedding papers") == 10
+    assert "Looking up the vectors of minilm" in output
+    assert "The run involves checkpoint jobs" in output
 
 
-def test_another_size_embeds_only_what_changes(done: Workflow) -> None:
+def test_another_size_embeds_only_what_is_new(done: Workflow) -> None:
     first = done.embeddings()
-    sizes = [
-        (12, embedding(1)),  # the second shard becomes the last and shorter
-        (25, embedding(1)),  # it grows back; the third is still there
-        (45, embedding(3)),  # the third grows, and two are new
-        (20, {"merge_shards": 1}),
-    ]
+    sizes = [(12, embedding(0)), (25, embedding(0)), (45, embedding(2)), (20, embedding(0))]
     for size, jobs in sizes:
         assert done.run(sample={"size": size}).jobs == jobs
         embeddings = done.embeddings()
         assert embeddings.shape == (size, 384)
         common = min(size, 25)
-        np.testing.assert_allclose(embeddings[:common], first[:common], atol=1e-5)
+        np.testing.assert_array_equal(embeddings[:common], first[:common])
 
 
 def test_a_changed_setting_reruns_what_depends_on_it(done: Workflow) -> None:
     """Each change is added to those before it, which must not rerun anything a second time."""
     config: dict[str, Any] = {}
-    categories = {"name": "test", "categories": ["cs."]}
     first = model(pooling="cls")
-    changes: list[tuple[dict[str, Any], Jobs]] = [
-        ({"shards": {"size": 15}}, embedding(2)),
-        ({"models": [first]}, embedding(2)),
-        ({"sample": {"size": 25, "seed": 7}}, {"sample_papers": 1, **embedding(2)}),
-        ({"corpus": categories}, {**CORPUS, **embedding(2)}),
-    ]
-    for change, jobs in changes:
+    assert done.run(shards={"size": 15}).jobs == {}
+    config |= {"models": [first], "shards": {"size": 15}}
+    assert done.run(**config).jobs == embedding(2)
+    known = texts(done)
+    for change, before in (
+        ({"sample": {"size": 25, "seed": 7}}, {"sample_papers": 1}),
+        ({"corpus": {"name": "test", "categories": ["cs."]}}, CORPUS),
+    ):
         config |= change
-        assert done.run(**config).jobs == jobs
+        jobs = done.run(**config).jobs
+        new = texts(done) - known
+        assert 0 < len(new) < 25
+        assert jobs == {**before, **embedding(-(-len(new) // 15))}
+        known |= new
     embeddings = done.embeddings()
     config["models"] = [first, model("second")]
     assert done.run(**config).jobs == {"fetch_model": 1, **embedding(2)}
@@ -80,7 +86,14 @@ def test_a_changed_setting_reruns_what_depends_on_it(done: Workflow) -> None:
     assert done.run(**config).jobs == embedding(2)
     np.testing.assert_allclose(done.embeddings("second"), embeddings, atol=1e-5)
     np.testing.assert_array_equal(done.embeddings(), embeddings)
+    config["models"] = [first, model("second")]
+    assert done.run(**config).jobs == embedding(0)
     assert done.run(**config).jobs == {}
+
+
+def texts(workflow: Workflow) -> set[str]:
+    """Return the texts of the merged papers."""
+    return set(pd.read_parquet(workflow.results / "minilm/papers.parquet")["topic"])
 
 
 def test_what_changes_no_result_reruns_nothing(done: Workflow) -> None:
@@ -100,9 +113,12 @@ def test_what_changes_no_result_reruns_nothing(done: Workflow) -> None:
         os.utime(script, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def test_a_new_snapshot_reruns_everything_but_the_model(done: Workflow) -> None:
+def test_a_new_snapshot_embeds_only_its_new_texts(done: Workflow) -> None:
+    before = texts(done)
     make_snapshot(done.folder / "resources/snapshot.json", records=330, seed=1)
-    assert done.run().jobs == {**CORPUS, **embedding(3)}
+    jobs = done.run().jobs
+    new = len(texts(done) - before)
+    assert jobs == {**CORPUS, **embedding(-(-new // 10))}
 
 
 def test_size_all_embeds_every_paper_and_sees_new_ones(fresh: Workflow) -> None:
@@ -111,43 +127,11 @@ def test_size_all_embeds_every_paper_and_sees_new_ones(fresh: Workflow) -> None:
     assert run.jobs == {"fetch_model": 1, **CORPUS, **embedding(2)}
     assert len(fresh.embeddings()) == 100  # a third of the records are cs. or physics.
     assert fresh.run(**everything).jobs == {}
-    assert fresh.run(sample={"size": 60}, shards={"size": 60}).jobs == {"merge_shards": 1}
-    assert fresh.run(**everything).jobs == {"merge_shards": 1}
-    make_snapshot(fresh.folder / "resources/snapshot.json", records=390, seed=1)
-    assert fresh.run(**everything).jobs == {**CORPUS, **embedding(3)}
-    assert len(fresh.embeddings()) == 130
-
-
-def test_a_deleted_shard_is_recomputed(done: Workflow) -> None:
-    before = done.embeddings()
-    (done.results / "minilm/shards/00001.npy").unlink()
-    assert done.run().jobs == embedding(1)
-    np.testing.assert_allclose(done.embeddings(), before, atol=1e-6)
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[-100] ^= 1
-    path.write_bytes(data)
-
-
-def cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size - 100)
-
-
-@pytest.mark.parametrize("damage", [flip, cut])
-def test_a_damaged_shard_is_refused_and_repaired_by_the_given_command(
-    done: Workflow, damage: Any
-) -> None:
-    before = done.embeddings()
-    damage(done.results / "minilm/shards/00001.npy")
-    output = done.run(code=1).output
-    assert "Shard 00001" in output
-    assert not (done.results / "minilm/embeddings.npy").exists()
-    repair = output.split("Make it anew: ")[1].split(", then run")[0]
-    subprocess.run(repair, shell=True, check=True, cwd=done.folder)  # noqa: S602 - as a user would
-    assert done.run().jobs == embedding(1)
-    np.testing.assert_allclose(done.embeddings(), before, atol=1e-6)
+    assert fresh.run(sample={"size": 60}, shards={"size": 60}).jobs == embedding(0)
+    assert fresh.run(**everything).jobs == embedding(0)
+    reseeded = {**everything, "sample": {"size": "all", "seed": 5}}
+    assert fresh.run(**reseeded).jobs == {"sample_papers": 1, **embedding(0)}
+    assert len(fresh.embeddings()) == 100
 
 
 def test_a_killed_shard_resumes_where_it_stopped(fresh: Workflow) -> None:
@@ -166,20 +150,23 @@ def test_a_killed_shard_resumes_where_it_stopped(fresh: Workflow) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    chunks = fresh.results / "minilm/shards/00000.chunks"
-    while not list(chunks.glob("[!.]*.npy")):
+    store = fresh.results / "minilm/vectors"
+    while not list(store.glob("*.json")):
         assert run.poll() is None, "the run ended before the first chunk was there"
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    assert not (fresh.results / "minilm/shards/00000.npy").exists()
+    assert not list((fresh.results / "minilm").glob("shards/*.json"))
+    saved = sum(piece.manifest.papers for piece in pieces_in(store))
     fresh.run("--unlock", **settings)
     again = fresh.run("--rerun-incomplete", **settings)
     assert again.jobs == embedding(1)
-    assert "from an earlier run" in again.output
+    lookup = json.loads((fresh.results / "minilm/lookup.json").read_text())
+    assert 0 < saved <= 1_200 - lookup["missing"] < 1_200
     killed = fresh.embeddings()
-    (fresh.results / "minilm/shards/00000.npy").unlink()
-    fresh.run(**settings)
+    shutil.rmtree(store)
+    (fresh.results / "minilm/embeddings.npy").unlink()
+    assert fresh.run(**settings).jobs == embedding(1)
     assert (killed * fresh.embeddings()).sum(axis=1).min() > 0.99999
 
 
@@ -234,5 +221,11 @@ def test_a_wrong_config_is_reported_before_any_job(
 
 def test_the_run_prints_its_inputs_and_its_folder_of_results(finished: Workflow) -> None:
     output = (finished.folder / "run.log").read_text()
-    for words in ("resources/snapshot.json", "25 papers", "3 shard(s)", "minilm", "results/test"):
+    for words in (
+        "resources/snapshot.json",
+        "25 papers",
+        "at most 3 shard(s)",
+        "minilm",
+        "results/test",
+    ):
         assert words in output

@@ -5,7 +5,6 @@
 # `sample_size` of sample_papers, which writes all papers whatever the size, `shard_size` of find_vectors, and `snapshot`
 # of filter_papers, which is judged by its content (run.smk). --set-resources or a profile sets them.
 
-import functools
 import json
 import os
 import sys
@@ -66,7 +65,7 @@ FILTER_REPORT = RESULTS / "filter.json"
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    shard=r"[0-9a-f]{8}-\d{5,}",
+    shard=r"[0-9a-f]+-\d+",
 
 
 def lookup_of(wildcards):

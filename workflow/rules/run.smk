@@ -12,22 +12,15 @@ if workflow.is_main_process:
     if not workflow.modifier.skip_configfile:
         # Snakemake would hand these to the jobs as --configfile.
         workflow.config_settings.configfiles = []
-
-
-@functools.cache
-def outdated_outputs():
-    """Return the outputs that are not what the config asks for, as the files beside them say."""
-    found = or_stop(
-        functools.partial(
-            currency.outdated,
-            config,
-            snapshot=SNAPSHOT,
-            results=RESULTS,
-            models=Path("resources/models"),
-            sources={label: model_source(model) for label, model in MODELS.items()},
-        )
+    # Outputs that are not what the config asks for, as the files beside them say.
+    OUTDATED = currency.outdated(
+        config,
+        snapshot=SNAPSHOT,
+        results=RESULTS,
+        models=Path("resources/models"),
+        sources={label: model_source(model) for label, model in MODELS.items()},
     )
-    return {str(path) for path in found}
+    or_stop(currency.check_size, SAMPLE_SIZE, SNAPSHOT, FORMAT, FILTER_REPORT, OUTDATED)
 
 
 def begin_run(wildcards):
@@ -36,7 +29,7 @@ def begin_run(wildcards):
     Snakemake judges by times, and by what it remembers in .snakemake; people copy, touch and delete both.
     """
     if workflow.is_main_process:
-        workflow.dag.forcefiles.update(outdated_outputs())
+        workflow.dag.forcefiles.update(map(str, OUTDATED))
         if not workflow.dryrun:
             run_config.save(config, RUN_CONFIG.parent)
     return []

@@ -11,8 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..common.errors import InputError
 from ..common.files import file_sha256, json_sha256
-from .derived import category_prefixes, encoder_settings, snapshot_files
+from .derived import (
+    category_prefixes,
+    check_sample_size,
+    encoder_settings,
+    most_papers,
+    snapshot_files,
+)
 
 HASHED_ALWAYS = 1 << 29  # bytes of a snapshot that are read in about a second
 ENDS = 1 << 20  # bytes read at each end of a larger one
@@ -89,6 +96,34 @@ def outdated(
         ):
             found.append(lookup)
     return found
+
+
+def check_size(
+    size: int | None, snapshot: Path | None, corpus_format: str, report: Path, outdated: list[Path]
+) -> None:
+    """Fail where it is known already that the corpus has fewer papers than the sample asks for.
+
+    Args:
+        size: of the sample; None for all papers.
+        snapshot: where it lies; None where it is not there.
+        corpus_format: of the snapshot.
+        report: the record of the filter; it need not exist.
+        outdated: as ``outdated`` returns it.
+
+    Raises:
+        InputError: the snapshot is too small, or fewer papers passed the filter.
+    """
+    if size is None:
+        return
+    most = None if snapshot is None else most_papers(snapshot, corpus_format)
+    if most is not None and size > most:
+        raise InputError(
+            f"sample.size asks for {size:,} papers, but {snapshot} cannot hold more than {most:,}: it is too small. "
+            "Lower sample.size, set it to all, or set snapshot to a larger file."
+        )
+    filtered = read_record(report)
+    if filtered is not None and report.with_name("papers.parquet") not in outdated:
+        check_sample_size(size, filtered["records"]["kept"])
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
