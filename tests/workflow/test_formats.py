@@ -16,7 +16,8 @@ JOBS = {
     "filter_papers": 1,
     "sample_papers": 1,
     "embed_shard": 1,
-    "merge_shards": 1,
+    "find_vectors": 1,
+    "merge_vectors": 1,
 }
 FILTER = {"filter_papers": 1}
 COLUMNS = {"id": "id", "text": ["title", "the {abstract}"], "category 1": "it's a label"}

@@ -22,7 +22,8 @@ JOBS = {
     "filter_papers": 1,
     "sample_papers": 1,
     "embed_shard": 1,
-    "merge_shards": 1,
+    "find_vectors": 1,
+    "merge_vectors": 1,
 }
 
 

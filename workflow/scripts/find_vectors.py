@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
@@ -15,7 +16,7 @@ def main(arguments: argparse.Namespace) -> None:
     adopt_shards(arguments.old_shards, arguments.drawn, arguments.model, arguments.store)
     found = find_vectors(
         arguments.drawn,
-        arguments.size,
+        arguments.size or pq.read_metadata(arguments.drawn).num_rows,
         model_folder=arguments.model,
         encoder=arguments.encoder,
         device=arguments.device,
@@ -26,10 +27,14 @@ def main(arguments: argparse.Namespace) -> None:
     write_json(arguments.lookup, found.record(arguments.shard_size))
 
 
+def size(text: str) -> int | None:
+    return None if text == "all" else int(text)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file of drawn papers")
-    parser.add_argument("--size", type=int, required=True, help="papers in the sample")
+    parser.add_argument("--size", type=size, required=True, help="papers in the sample, or all")
     parser.add_argument("--shard-size", type=int, required=True, help="papers in a shard")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument(

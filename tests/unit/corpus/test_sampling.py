@@ -1,6 +1,7 @@
 """The drawn papers begin with pandas' sample of any size, and any range of them can be read."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from arxiv_embeddings.corpus import sampling
 from arxiv_embeddings.corpus.arxiv import ArxivReader
 from arxiv_embeddings.corpus.filtering import SCHEMA, filter_papers
 from arxiv_embeddings.corpus.papers import read_papers
-from arxiv_embeddings.corpus.sampling import drawing_order, sample_papers
+from arxiv_embeddings.corpus.sampling import drawing_order, hash_order, sample_papers
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,10 +40,10 @@ def drawn(papers: Path, tmp_path: Path) -> Path:
     return path
 
 
-def draw(papers: Path, seed: int, size: int | None, path: Path) -> None:
+def draw(papers: Path, seed: int, size: int | None, path: Path, order: str = "pandas") -> None:
     """Draw the papers with buckets in a folder that is removed afterwards, as the command does."""
     with scratch_beside(path) as scratch:
-        sample_papers(papers, path, seed=seed, size=size, scratch=scratch)
+        sample_papers(papers, path, seed=seed, order=order, size=size, scratch=scratch)
 
 
 def write_papers(path: Path, count: int, **options: Any) -> None:
@@ -58,6 +59,25 @@ def write_papers(path: Path, count: int, **options: Any) -> None:
         for number in range(count)
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, **options)
+
+
+def options(papers: Path, size: object, drawn: Path) -> list[object]:
+    """Return the options of the command; the filter's report lies beside the papers."""
+    report = papers.with_name("filter.json")
+    report.write_text(
+        json.dumps(
+            {
+                "snapshot": {"bytes": 5, "sha256": "0"},
+                "records": {"kept": 2_500},
+                "categories": ["cs."],
+                "format": "arxiv",
+                "columns": None,
+            }
+        )
+    )
+    named = {"papers": papers, "filter-report": report, "seed": 42, "order": "pandas", "size": size}
+    named |= {"drawn": drawn, "report": drawn.with_name("drawn.json")}
+    return [part for name, value in named.items() for part in (f"--{name}", value)]
 
 
 def row_groups(path: Path) -> list[int]:
@@ -145,6 +165,34 @@ def test_another_seed_gives_another_order(papers: Path, drawn: Path, tmp_path: P
     )
 
 
+def test_hash_order_is_the_order_of_the_hashes(papers: Path, tmp_path: Path) -> None:
+    draw(papers, 42, None, tmp_path / "drawn.parquet", "hash")
+    salt = hashlib.sha256(b"42").digest()
+    frame = pd.read_parquet(papers)
+    frame["key"] = [hashlib.sha256(salt + one.encode()).digest() for one in frame["id"]]
+    expected = frame.sort_values("key").drop(columns="key").reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "drawn.parquet"), expected)
+
+
+def test_a_later_corpus_keeps_the_hash_sample_apart_from_new_papers() -> None:
+    """The reason for this order: 1 % new papers replace about 1 % of a sample, in pandas' order nearly all."""
+    old = [f"{number:05d}" for number in range(10_000)]
+    new = sorted([*old, *(f"9{number:05d}" for number in range(100))], key=lambda one: one[::-1])
+    before = {old[row] for row in hash_order(old, 42)[:1_000]}
+    after = {new[row] for row in hash_order(new, 42)[:1_000]}
+    assert 0 < len(after - before) < 30
+    assert all(one.startswith("9") and len(one) == 6 for one in after - before)
+    assert len({old[row] for row in hash_order(old, 43)[:1_000]} & before) < 200
+    drawn = [{names[row] for row in drawing_order(len(names), 42)[:1_000]} for names in (old, new)]
+    assert len(drawn[1] - drawn[0]) > 800
+
+
+def test_papers_with_equal_ids_keep_their_order() -> None:
+    order = hash_order(["b", "a", "b", "a", "b"], 0).tolist()
+    assert [row for row in order if row in (0, 2, 4)] == [0, 2, 4]
+    assert [row for row in order if row in (1, 3)] == [1, 3]
+
+
 def test_too_large_sample_fails_with_both_numbers(papers: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="asks for 2,501 papers, but only 2,500 passed"):
         draw(papers, 42, 2_501, tmp_path / "drawn.parquet")
@@ -152,19 +200,29 @@ def test_too_large_sample_fails_with_both_numbers(papers: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("size", ["all", "10"])
-def test_command_writes_only_the_drawn_papers(
+def test_command_writes_the_drawn_papers_and_how_they_were_drawn(
     size: str, script: Script, papers: Path, drawn: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "out/drawn.parquet"
-    arguments = ("--papers", papers, "--seed", 42, "--size", size, "--drawn", target)
+    arguments = options(papers, size, target)
     done = script("sample_papers.py", *arguments)
     assert done.returncode == 0, done.stdout
-    assert list(target.parent.iterdir()) == [target]
+    report = target.with_name("drawn.json")
+    assert sorted(target.parent.iterdir()) == [report, target]
     assert file_sha256(target) == file_sha256(drawn)
+    assert json.loads(report.read_text()) == {
+        "papers": 2_500,
+        "seed": 42,
+        "order": "pandas",
+        "snapshot": {"bytes": 5, "sha256": "0"},
+        "format": "arxiv",
+        "categories": ["cs."],
+        "columns": None,
+    }
 
 
 def test_too_large_sample_fails_in_one_line(script: Script, papers: Path, tmp_path: Path) -> None:
-    arguments = ("--papers", papers, "--seed", 42, "--size", 9_999, "--drawn", tmp_path / "drawn")
+    arguments = options(papers, 9_999, tmp_path / "drawn")
     done = script("sample_papers.py", *arguments)
     assert done.returncode == 1
     assert "ERROR sample.size asks for 9,999 papers, but only 2,500 passed" in done.stdout
@@ -185,7 +243,7 @@ pyarrow.{} = full
 def test_full_disk_leaves_no_file(
     writer: str, script: Script, papers: Path, tmp_path: Path
 ) -> None:
-    arguments = ("--papers", papers, "--seed", 42, "--size", 10, "--drawn", tmp_path / "drawn")
+    arguments = options(papers, 10, tmp_path / "drawn")
     done = script("sample_papers.py", *arguments, before=FULL.format(writer))
     assert done.returncode == 1
     assert "No space left on device" in done.stdout
@@ -195,7 +253,7 @@ def test_full_disk_leaves_no_file(
 def test_buckets_of_a_killed_command_are_removed_after_a_day(
     script: Script, papers: Path, tmp_path: Path
 ) -> None:
-    arguments = ("--papers", papers, "--seed", 42, "--size", 10, "--drawn", tmp_path / "drawn")
+    arguments = options(papers, 10, tmp_path / "drawn")
     writer = "import pyarrow.parquet; pyarrow.parquet.ParquetWriter.write_table"
     kill = f"{writer} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)"
     assert script("sample_papers.py", *arguments, before=kill).returncode == -signal.SIGKILL
@@ -204,7 +262,7 @@ def test_buckets_of_a_killed_command_are_removed_after_a_day(
     for path in left:
         os.utime(path, (0, 0))
     assert script("sample_papers.py", *arguments).returncode == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drawn", "drawn.json"]
 
 
 RANGES = [(0, 2_500), (0, 1), (0, 1_000), (1_000, 2_000), (999, 1_001), (1_500, 2_500), (7, 7)]
