@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts tests bench docs
 SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install demo status test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
+.PHONY: install demo status prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 
 install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -30,6 +30,10 @@ demo: install
 # Progress of the runs in this folder; only reads files. For runs with --directory: make status RUN=folder.
 status: $(VENV)/workflow.done
 	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/show_status.py
+
+# Lists vectors that no result uses any more; `make prune DELETE=yes` removes them. RUN=folder for runs with --directory.
+prune: $(VENV)/workflow.done
+	@$(BIN)/python workflow/scripts/prune_vectors.py --results '$(or $(RUN),.)/results' $(if $(filter yes,$(DELETE)),--delete)
 
 # `make bench PAPERS=path MODEL=folder` uses real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are passed
 # to bench/encode.py. Without PAPERS it uses the synthetic papers of the demo.

@@ -1,4 +1,4 @@
-"""List the vectors that no result uses any more, and remove them with --delete."""
+"""List the vectors that no result uses any more; remove them with --delete."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def main(results: Path, delete: bool) -> int:
         print(f"Removed {scaled(total)}B.")
     else:
         print(
-            f"No result uses these {scaled(total)}B. Type the command again with --delete to remove them."
+            f"No result uses these {scaled(total)}B. Remove them with --delete (make prune DELETE=yes)."
         )
     return 0
 
