@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := resources/demo
-SOURCES := workflow/scripts tests bench
+SOURCES := workflow/scripts workflow/plugins tests bench
 SNAKEFILES := Snakefile workflow/rules
 
-.PHONY: install demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate
+.PHONY: install slurm-setup demo status test test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate
 
-install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+install: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
 
 # The map by PHATE. A step of its own because phate and graphtools are under the GPL 2; without it, PCA draws the map.
@@ -26,6 +26,10 @@ demo: install
 	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
 	@echo
 	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
+
+# Asks the cluster for account, partitions and the way to ask for GPUs; profiles/slurm/site.yaml keeps the answers.
+slurm-setup: install
+	@$(BIN)/python workflow/scripts/set_up_slurm.py
 
 # How far are the runs in this folder? Reads only; `make status RUN=folder` for runs with --directory.
 status: $(VENV)/workflow.done
@@ -88,6 +92,13 @@ endef
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; make PYTHON=path names one.")'
 	$(PYTHON) -m venv $(VENV)
+
+# Snakemake looks for executor plugins on Python's path, and the profile imports the library. As seen from site-packages,
+# so that a clone can move.
+$(VENV)/path.done: $(MAKEFILE_LIST) | $(VENV)/bin/python
+	printf '../../../../%s\n' workflow/plugins workflow/scripts \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/arxiv-embeddings.pth"
+	touch $@
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/workflow.lock

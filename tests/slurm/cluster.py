@@ -118,7 +118,7 @@ ReturnToService=2
 
 # Nodes may claim more than the machine has.
 SlurmdParameters=config_overrides
-NodeName=DEFAULT CPUs=4 RealMemory=10000 Gres=gpu:a100:2
+NodeName=DEFAULT CPUs=4 RealMemory=40000 Gres=gpu:a100:2
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1_port}
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={node2_port}
 

@@ -156,15 +156,6 @@ def gpus_for_shard(wildcards):
     return int(device_for_shard(wildcards) == "cuda")
 
 
-def growing(start, unit):
-    """A resource that doubles with every attempt, for example growing(4, "GB")."""
-
-    def amount(wildcards, attempt):
-        return f"{start * 2 ** (attempt - 1)}{unit}"
-
-    return amount
-
-
 def scores_by_model(wildcards, input):
     """The options that hand over the files of scores of every model."""
     options = []

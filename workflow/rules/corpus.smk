@@ -17,8 +17,8 @@ checkpoint filter_papers:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem=growing(2, "GB"),
-        runtime=growing(60, "m"),
+        mem="2GB",
+        runtime="60m",
     params:
         categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
@@ -47,8 +47,8 @@ rule sample_papers:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
         # Only checked against the papers there are. All papers are written whatever the size, so it is
         # no parameter that would draw, and embed, them again.
         sample_size=config["sample"]["size"],

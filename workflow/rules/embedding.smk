@@ -40,9 +40,10 @@ rule embed_shard:
     threads: 8
     resources:
         gpu=gpus_for_shard,
+        gpu_jobs=gpus_for_shard,
         device=device_for_shard,
-        mem=growing(16, "GB"),
-        runtime=growing(120, "m"),
+        mem="16GB",
+        runtime="120m",
         tokens_per_batch="auto",
     params:
         start=shard_start,
@@ -50,7 +51,7 @@ rule embed_shard:
         encoder=encoder_settings,
     message:
         "Embedding papers {params.start} to {params.stop} with {wildcards.model} (device: {resources.device}, GPUs: {resources.gpu},"
-        " memory: {resources.mem}, minutes: {resources.runtime})"
+        " memory: {resources.mem_mb} MB, minutes: {resources.runtime})"
     shell:
         'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --start {params.start} --stop {params.stop}'
         " --model {input.model:q} --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
@@ -76,8 +77,8 @@ rule merge_shards:
         "../../envs/embed.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     params:
         shards=subpath(output.embeddings, parent=True),
         size=lambda wildcards: sample_size(),

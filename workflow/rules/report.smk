@@ -22,8 +22,8 @@ rule count_tokens:
         "../../envs/embed.yaml"
     threads: 2
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Counting the tokens of the papers for {wildcards.model}"
     shell:
@@ -76,8 +76,8 @@ rule draw_model:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         folder=subpath(output[0], parent=True),
     message:
@@ -105,8 +105,8 @@ rule make_explorer:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         link=paper_link(),
     message:
@@ -137,8 +137,8 @@ rule draw_comparison:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         name=CORPUS,
         folder=subpath(output[0], parent=True),
@@ -172,8 +172,8 @@ rule write_tables:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(2, "GB"),
-        runtime=growing(30, "m"),
+        mem="2GB",
+        runtime="30m",
     params:
         labels=list(MODELS),
     message:
