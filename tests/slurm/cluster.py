@@ -96,8 +96,8 @@ AccountingStoragePass={folder}/munged/socket
 AccountingStorageTRES=gres/gpu
 # Snakemake writes rule and wildcards of a job there.
 AccountingStoreFlags=job_comment
-# Unknown accounts are refused, as on most clusters.
-AccountingStorageEnforce=associations
+# Unknown accounts are refused and limits count, as on most clusters.
+AccountingStorageEnforce=associations,limits,qos
 
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory

@@ -17,7 +17,9 @@ def main() -> None:
     SITE.write_text(HEADER + (yaml.safe_dump(entries, sort_keys=False) if entries else ""))
     print(f"Written to {SITE}:\n{SITE.read_text()}")
     if "gpu_partition" not in entries:
-        print("sinfo shows no partition with GPUs. Ask your site, and write its name as gpu_partition.")
+        print(
+            "sinfo shows no partition with GPUs. Ask your site, and write its name as gpu_partition."
+        )
     print("Other partitions: sinfo. Other accounts: sacctmgr show associations user=$USER")
     print("Next: snakemake --profile slurm -n")
 

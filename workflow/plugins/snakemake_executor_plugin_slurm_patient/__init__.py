@@ -87,6 +87,8 @@ class Executor(plugin.Executor):
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
+        # Here squeue is asked first and sacct for what it lacks; the plugin would advise one of them.
+        self.workflow.executor_settings.status_command = None
         super().__post_init__()
         self.markers = Path(self.tmpdir)
 
@@ -177,6 +179,8 @@ class Executor(plugin.Executor):
                 number, _, of = line.partition("|")
                 if of == comment:
                     subprocess.run(["scancel", number], timeout=SECONDS_FOR_AN_ANSWER, check=False)
+        for marker in self.markers.glob(f"{_marker(job)}.*"):
+            marker.unlink()
 
     # --- Waiting --------------------------------------------------------------------------------
 
