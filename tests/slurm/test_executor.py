@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from slurm import cluster as definition
 from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
 from support.running import ROOT
+
+from slurm import cluster as definition
 
 TYPE = "a100-sxm4-80gb"  # of the GPUs of node2
 AT_A_TIME = 4
@@ -67,6 +68,7 @@ class Run:
         file.chmod(0o755)
 
     def start(self, *options: str) -> None:
+        """Start the run in a session of its own; its output goes to ``run.log``."""
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [
@@ -86,17 +88,22 @@ class Run:
         """Wait until the run prints a text."""
         wait_for(lambda: text in self.log.read_text(), 180, f"the run says: {text}")
 
+    def name(self) -> str:
+        """Wait for the name that all jobs of the run have, and return it."""
+        self.says("SLURM run ID: ")
+        found = re.search(r"SLURM run ID: (\S+)", self.log.read_text())
+        assert found
+        return found[1]
+
+    def queued(self, states: str = "PENDING,RUNNING") -> list[str]:
+        """Return the numbers of the jobs that wait or run."""
+        query = ("squeue", "--noheader", f"--states={states}", "--format=%i")
+        return self.cluster.run(*query, f"--name={self.name()}").split()
+
     def running(self, count: int = 1) -> list[str]:
         """Wait until so many jobs run, and return their numbers."""
-
-        def jobs() -> list[str]:
-            if not (name := re.search(r"SLURM run ID: (\S+)", self.log.read_text())):
-                return []
-            query = ("squeue", "--noheader", "--states=RUNNING", "--format=%i", f"--name={name[1]}")
-            return self.cluster.run(*query).split()
-
-        wait_for(lambda: len(jobs()) >= count, 180, f"{count} jobs run")
-        return jobs()
+        wait_for(lambda: len(self.queued("RUNNING")) >= count, 180, f"{count} jobs run")
+        return self.queued("RUNNING")
 
     def stuck(self) -> str:
         """Wait until the job hangs in its first attempt, and return its number."""
@@ -107,34 +114,39 @@ class Run:
         """Press Ctrl-C, wait for the end, and return the seconds until no job was left."""
         began = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
-        alive = {"PENDING", "RUNNING"}
-        wait_for(lambda: not alive & {one.state for one in self.attempts()}, 60, "no job is left")
+        wait_for(lambda: not self.queued(), 60, "no job is left")
         seconds = time.monotonic() - began
         self.process.wait(timeout=60)
         assert not list((self.folder / ".snakemake/locks").glob("*"))
         return seconds
 
     def finish(self, code: int = 0) -> str:
+        """Wait for the end of the run, and return what it printed."""
         self.process.wait(timeout=600)
         output = self.log.read_text()
         assert self.process.returncode == code, output
         return output
 
     def attempts(self) -> list[Attempt]:
-        """Return all jobs of the run, oldest first, once SLURM has cleaned up behind them."""
-        name = re.search(r"SLURM run ID: (\S+)", self.log.read_text())
-        assert name
+        """Return all jobs of the run, oldest first, as sacct tells it."""
+        columns = "JobID,State,Timelimit,ReqMem,NodeList,AllocTRES"
         text = self.cluster.run(
             *("sacct", "--allocations", "--duplicates", "--noheader", "--parsable2"),
-            *(f"--name={name[1]}", "--format=JobID,State,Timelimit,ReqMem,NodeList,AllocTRES"),
+            *(f"--name={self.name()}", f"--format={columns}"),
         )
         rows = [line.split("|") for line in text.splitlines()]
         return [Attempt(row[0], row[1].split()[0], *row[2:]) for row in rows]
 
     def states(self) -> list[str]:
-        """Return how the jobs ended, oldest first."""
+        """Return how the jobs ended, oldest first, once sacct tells all their ends."""
+        submitted = self.log.read_text().count("has been submitted with SLURM jobid")
         alive = {"PENDING", "RUNNING", "COMPLETING"}
-        wait_for(lambda: not alive & {one.state for one in self.attempts()}, 60, "all have ended")
+
+        def ended() -> bool:
+            attempts = self.attempts()
+            return len(attempts) >= submitted and not alive & {one.state for one in attempts}
+
+        wait_for(ended, 60, "all jobs have ended")
         return [one.state for one in self.attempts()]
 
 
@@ -303,6 +315,39 @@ def sigterm_cancels_the_jobs(run: Run) -> None:
     assert not list((run.folder / ".snakemake/locks").glob("*"))
 
 
+def submit_snakemake(run: Run, *options: str) -> str:
+    """Submit the shipped script that runs Snakemake as a job, and return its number."""
+    run.write("sleep 600", jobs=2)
+    arguments = ("--directory", run.folder, "--snakefile", run.folder / "Snakefile", "--nocolor")
+    command = ("sbatch", "--parsable", f"--chdir={ROOT}", f"--output={run.log}", *options)
+    script = ROOT / "slurm/run.sbatch"
+    done = subprocess.run(
+        [*command, script, *arguments], env=run.env, capture_output=True, text=True, check=True
+    )
+    wait_for(run.log.exists, 60, "Snakemake starts")
+    return done.stdout.strip()
+
+
+def check_that_all_is_cancelled(run: Run) -> None:
+    assert run.states() == ["CANCELLED"] * 2
+    assert not list((run.folder / ".snakemake/locks").glob("*"))
+
+
+@scenario
+def snakemake_as_a_job_that_is_cancelled(run: Run) -> None:
+    job = submit_snakemake(run)
+    run.running(2)
+    run.cluster.run("scancel", job)
+    check_that_all_is_cancelled(run)
+
+
+@scenario
+def snakemake_as_a_job_whose_time_is_over(run: Run) -> None:
+    submit_snakemake(run, "--time=2", "--signal=B:TERM@30")
+    run.running(2)
+    check_that_all_is_cancelled(run)
+
+
 @scenario
 def a_job_over_its_time_gets_twice_as_much_where_its_partition_gives_it(run: Run) -> None:
     run.cluster.run("scontrol", "create", "PartitionName=brief", "Nodes=ALL", "MaxTime=1")
@@ -344,7 +389,7 @@ def a_type_of_gpu_with_a_hyphen(run: Run) -> None:
     run.start()
     run.finish()
     assert (run.folder / "0.out").read_text().strip() in {"0", "1"}
-    assert [f"gres/gpu:{TYPE}=1" in one.tres for one in run.attempts()] == [True]
+    assert [(one.nodes, "gres/gpu=1" in one.tres) for one in run.attempts()] == [("node2", True)]
 
 
 @scenario

@@ -29,6 +29,12 @@ os.environ.update(
     PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 )
 
+# Modules of a site set these for their own software: other packages before those of the environment, a start-up file
+# of bash that changes PATH, packages of the user's home folder.
+for name in ("PYTHONPATH", "PYTHONHOME", "BASH_ENV"):
+    os.environ.pop(name, None)
+os.environ.update(PYTHONNOUSERSITE="1")
+
 # The working directory as a relative path, so that inputs keep their names when it moves.
 INPUT_FOLDERS = [Path(), WORKFLOW]
 SCHEMA = WORKFLOW / "workflow/schemas/config.schema.yaml"

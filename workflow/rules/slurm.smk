@@ -4,7 +4,7 @@ import logging
 import time
 
 from arxiv_embeddings.common.files import write_json
-from arxiv_embeddings.slurm import jobs, limits, preflight, run_record, status
+from arxiv_embeddings.slurm import clock, jobs, limits, preflight, run_record, status
 
 
 def write_plan():
@@ -61,6 +61,8 @@ def check_cluster():
         ),
         environment=Path(sys.prefix),
     )
+    inputs = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
+    problems += clock.clock_problems(inputs, Path())
     if problems:
         raise WorkflowError("\n".join(["Nothing was submitted, because:", *problems]))
 

@@ -50,6 +50,8 @@ FAILED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIME
 # SLURM may put such a job back into the queue. Where it has not by then, it never does.
 PERHAPS_REQUEUED = {"NODE_FAIL", "PREEMPTED"}
 ROUNDS_TO_COME_BACK = 3
+# slurmstepd's and srun's words in the log of a job
+OUT_OF_MEMORY = re.compile("oom.kill|task .*: Out Of Memory")
 RAN_OUT_OF = {"OUT_OF_MEMORY": "mem_mb", "TIMEOUT": "runtime"}
 
 
@@ -58,7 +60,7 @@ def _marker(job: Any) -> str:
     return f"{job.jobid}-{job.attempt}"
 
 
-class Executor(plugin.Executor):
+class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no types
     """Submits jobs to SLURM, follows them, and cancels them."""
 
     _watch: asyncio.Task[None] | None = None
@@ -281,7 +283,7 @@ class Executor(plugin.Executor):
                     process.kill()
             if process.returncode == 0:
                 return out.decode(errors="replace")
-            reason = " ".join(err.decode(errors="replace").split())
+            reason = " ".join(err.decode(errors="replace").split()) or "it failed"
         except TimeoutError:
             reason = f"nothing within {SECONDS_FOR_AN_ANSWER} s"
         except OSError as error:
@@ -306,6 +308,12 @@ class Executor(plugin.Executor):
 
     def _fail(self, job: SubmittedJobInfo, state: str) -> None:
         self._forget(job)
+        with contextlib.suppress(OSError):
+            # Of a job whose step runs out of memory, SLURM may only say that it failed.
+            if state == "FAILED" and OUT_OF_MEMORY.search(
+                job.aux["slurm_logfile"].read_text(errors="replace")
+            ):
+                state = "OUT_OF_MEMORY"
         if name := RAN_OUT_OF.get(state):
             self._needs[job.job, name] = 2 * (job.job.resources.get(name) or 0)
         how = state or "unknown: neither squeue nor sacct lists it any more"
