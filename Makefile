@@ -94,10 +94,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Snakemake looks for executor plugins on Python's path, and the profile imports the library. As seen from site-packages,
-# so that a clone can move.
-$(VENV)/path.done: $(MAKEFILE_LIST) | $(VENV)/bin/python
+# so that a clone can move. -Es: modules of a site may set PYTHONPATH for other software.
+$(VENV)/path.done: $(MAKEFILE_LIST) $(VENV)/workflow.done
 	printf '../../../../%s\n' workflow/plugins workflow/scripts \
 		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/arxiv-embeddings.pth"
+	sed -i -E '1,2s|(/bin/python[0-9.]*)( -Es)?|\1 -Es|' $(BIN)/snakemake
 	touch $@
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python

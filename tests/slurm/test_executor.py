@@ -297,11 +297,10 @@ def ctrl_c_during_submission(run: Run) -> None:
     run.start()
     run.running(2)
     assert run.interrupt() < 5
-    submitted = run.states()
-    assert len(submitted) < 12
     time.sleep(3)
+    assert run.queued() == []
     assert set(run.states()) == {"CANCELLED"}
-    assert len(run.states()) == len(submitted)
+    assert len(run.states()) < 12
 
 
 @scenario
@@ -328,7 +327,10 @@ def submit_snakemake(run: Run, *options: str) -> str:
     return done.stdout.strip()
 
 
-def check_that_all_is_cancelled(run: Run) -> None:
+def check_that_all_is_cancelled(run: Run, job: str) -> None:
+    query = ("squeue", "--noheader", f"--jobs={job}", "--states=PENDING,RUNNING,COMPLETING")
+    wait_for(lambda: not run.cluster.run(*query), 240, "Snakemake has ended")
+    assert run.queued() == []
     assert run.states() == ["CANCELLED"] * 2
     assert not list((run.folder / ".snakemake/locks").glob("*"))
 
@@ -338,14 +340,14 @@ def snakemake_as_a_job_that_is_cancelled(run: Run) -> None:
     job = submit_snakemake(run)
     run.running(2)
     run.cluster.run("scancel", job)
-    check_that_all_is_cancelled(run)
+    check_that_all_is_cancelled(run, job)
 
 
 @scenario
 def snakemake_as_a_job_whose_time_is_over(run: Run) -> None:
-    submit_snakemake(run, "--time=2", "--signal=B:TERM@30")
+    job = submit_snakemake(run, "--time=2", "--signal=B:TERM@30")
     run.running(2)
-    check_that_all_is_cancelled(run)
+    check_that_all_is_cancelled(run, job)
 
 
 @scenario
@@ -376,8 +378,8 @@ def a_job_over_its_memory_gets_twice_as_much(run: Run) -> None:
         pytest.skip("memory is not enforced here: there are no cgroups to write to")
     run.write(f"{sys.executable} -c 'b\"x\" * (600 << 20)' && touch {{output}}")
     run.start()
-    run.finish()
-    assert run.states() == ["OUT_OF_MEMORY", "COMPLETED"]
+    assert "its state is OUT_OF_MEMORY" in run.finish()  # SLURM may say FAILED of the job
+    assert run.states()[1:] == ["COMPLETED"]
     assert [one.memory for one in run.attempts()] == ["500M", "1000M"]
     assert {one.limit for one in run.attempts()} == {"00:10:00"}
 

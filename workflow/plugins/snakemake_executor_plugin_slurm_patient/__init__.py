@@ -18,6 +18,7 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,21 @@ ROUNDS_TO_COME_BACK = 3
 # slurmstepd's and srun's words in the log of a job
 OUT_OF_MEMORY = re.compile("oom.kill|task .*: Out Of Memory")
 RAN_OUT_OF = {"OUT_OF_MEMORY": "mem_mb", "TIMEOUT": "runtime"}
+
+
+def _move_cache() -> None:
+    """Set a place for caches where HOME is full or read-only: Snakemake writes one before all else."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache) as file:
+            file.write(b"x")  # a full quota refuses only this
+            file.flush()
+    except OSError:
+        os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/cache").absolute())
+
+
+_move_cache()  # Snakemake imports all plugins when it starts
 
 
 def _marker(job: Any) -> str:
@@ -113,24 +129,22 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         super().run_jobs(jobs)
 
     def _set_resources(self, job: Any) -> None:
-        limits = self._limits(job.resources.get("slurm_partition"))
-        for name, limit in limits.items():
-            if asked := job.resources.get(name):
-                needed = max(asked, self._needs.get((job, name), 0))
-                setattr(job.resources, name, int(min(needed, limit)))
-
-    def _limits(self, partition: str | None) -> dict[str, float]:
-        """Return the most memory (MB) and time (minutes) that a job can get in a partition."""
-        names = partition.split(",") if partition else []
+        """Raise what ran out in an earlier attempt, up to what the partition gives (as far as known)."""
+        names = (job.resources.get("slurm_partition") or "").split(",")
         groups = [
             group
             for group in partitions() or []
-            if group.partition in names or (group.default and not names)
+            if group.partition in names or (group.default and names == [""])
         ]
-        return {
-            "mem_mb": max((group.mem_mb for group in groups), default=float("inf")),
-            "runtime": max((group.minutes for group in groups), default=float("inf")),
+        limits: dict[str, list[float]] = {
+            "mem_mb": [group.mem_mb for group in groups],
+            "runtime": [group.minutes for group in groups],
         }
+        for name, amounts in limits.items():
+            asked = job.resources.get(name)
+            if asked and amounts:
+                needed = max(asked, self._needs.get((job, name), 0))
+                setattr(job.resources, name, int(min(needed, max(amounts))))
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
         """Yield the option for the account; SLURM itself checks it, and knows a default one."""
