@@ -395,6 +395,15 @@ def a_type_of_gpu_with_a_hyphen(run: Run) -> None:
 
 
 @scenario
+def gpus_of_two_nodes_are_refused(run: Run) -> None:
+    """A job that got them would fail at its first step, without a log."""
+    run.write("touch {output}", gpu=4)
+    run.start("--retries", "0")
+    assert "Requested node configuration is not available" in run.finish(code=1)
+    assert run.attempts() == []
+
+
+@scenario
 def a_cluster_with_a_default_account_and_partition_needs_no_settings(run: Run) -> None:
     del run.env["EMBED_ACCOUNT"]
     run.write("touch {output}")

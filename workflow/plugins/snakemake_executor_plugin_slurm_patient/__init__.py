@@ -40,9 +40,10 @@ TRIED_WITH = "2.8.0"  # of snakemake-executor-plugin-slurm
 
 # sbatch's words for what passes by itself; whatever else it says fails the job at once.
 PASSING = re.compile(
-    r"SubmitJob|temporarily|partition not available|Unable to contact|standby|Socket timed out"
-    r"|Connection (refused|reset|timed out)|Communication connection failure|Zero Bytes"
+    "SubmitJob|temporarily|partition not available|Unable to contact|standby|timed out"
+    "|Connection refused|Connection reset|Communication connection failure|Zero Bytes"
 )
+PERHAPS_SUBMITTED = re.compile("timed out|Connection reset|Zero Bytes")  # only the answer was lost
 SECONDS_TO_NEXT_TRY = 20
 SECONDS_FOR_AN_ANSWER = 60
 LONGEST_INTERVAL = 180  # seconds between two rounds, as in the plugin
@@ -164,15 +165,18 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
     def run_job(self, job: Any) -> None:
         """Submit one job; where SLURM refuses it for a while, wait and submit it again."""
         super().run_job(job)
+        pause = SECONDS_TO_NEXT_TRY
         while reason := self._refusals.pop(job, None):
             self._tell(
                 reason,
                 f"sbatch does not accept jobs at present: {reason} "
-                f"The run tries again every {SECONDS_TO_NEXT_TRY} s; Ctrl-C ends it.",
+                "The run waits and tries again; Ctrl-C ends it.",
             )
-            if self._stopping.wait(SECONDS_TO_NEXT_TRY):
+            if self._stopping.wait(pause):
                 return
-            self._cancel_unanswered(job)
+            pause = min(2 * pause, LONGEST_INTERVAL)
+            if PERHAPS_SUBMITTED.search(reason):
+                self._cancel_unanswered(job)
             super().run_job(job)
 
     def _report_job_error_threadsafe(self, job_info: SubmittedJobInfo, msg: str) -> None:
