@@ -258,8 +258,10 @@ def sbatch_submits_a_job_and_times_out(run: Run) -> None:
 def an_unknown_account_is_refused_at_once(run: Run) -> None:
     run.env["EMBED_ACCOUNT"] = "unheard-of"
     run.write("touch {output}")
-    run.start("--retries", "0")
-    assert "Invalid account" in run.finish(code=1)
+    run.start()
+    output = run.finish(code=1)
+    assert "Invalid account" in output
+    assert output.count("Error in rule") == 1
     assert run.attempts() == []
 
 
@@ -398,7 +400,7 @@ def a_type_of_gpu_with_a_hyphen(run: Run) -> None:
 def gpus_of_two_nodes_are_refused(run: Run) -> None:
     """A job that got them would fail at its first step, without a log."""
     run.write("touch {output}", gpu=4)
-    run.start("--retries", "0")
+    run.start()
     assert "Requested node configuration is not available" in run.finish(code=1)
     assert run.attempts() == []
 

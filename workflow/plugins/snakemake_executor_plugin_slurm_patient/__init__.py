@@ -184,6 +184,8 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         if refusal and PASSING.search(refusal[1]):
             self._refusals[job_info.job] = " ".join(refusal[1].split())
         else:
+            if refusal:  # another attempt would be refused as well
+                job_info.job.attempt = job_info.job.restart_times + 1
             super()._report_job_error_threadsafe(job_info, msg)
 
     def _cancel_unanswered(self, job: Any) -> None:
