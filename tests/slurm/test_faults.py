@@ -79,7 +79,8 @@ def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepare
     output = shards.finish(shards.start(memory, sample={"size": 10}, shards={"size": 10})).output
     assert "OUT_OF_MEMORY" in output
     *failed, last = [attempt.state for attempt in shards.attempts()]
-    assert set(failed) == {"OUT_OF_MEMORY"}
+    assert failed
+    assert set(failed) <= {"OUT_OF_MEMORY", "FAILED"}  # FAILED where a step alone ran out of it
     assert last == "COMPLETED"
     cosines = (shards.embeddings() * short.embeddings[:10]).sum(axis=1)
     assert cosines.min() > 0.99999
