@@ -211,7 +211,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         self._loop, self._watch = asyncio.get_running_loop(), asyncio.current_task()
         shortest = self.workflow.executor_settings.init_seconds_before_status_checks
         interval, next_round = shortest, 0.0
-        asked: set[str] = set()
+        asked: collections.Counter[str] = collections.Counter()
         with contextlib.suppress(asyncio.CancelledError):
             while self.wait:
                 await asyncio.sleep(1)
@@ -228,10 +228,10 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
                 failed = {
                     job.external_jobid for job in jobs if f"{_marker(job.job)}.failed" in markers
                 }
-                if failed:  # SLURM knows why, as soon as it has cleaned up behind the job
-                    next_round = min(next_round, now + (2 if failed - asked else 10))
+                if any(asked[job] < 3 for job in failed):
+                    next_round = min(next_round, now + 3)  # SLURM cleans up and then knows why
                 if jobs and now >= next_round:
-                    asked = failed
+                    asked.update(failed)
                     ended = await self._round(jobs)
                     if ended is None:
                         interval = SECONDS_TO_NEXT_TRY
