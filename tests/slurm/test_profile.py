@@ -74,6 +74,14 @@ def test_an_input_from_the_future(shards: SlurmWorkflow) -> None:
     assert shards.attempts() == []
 
 
+def test_a_type_of_gpu_that_the_cluster_lacks(shards: SlurmWorkflow) -> None:
+    shards.env["EMBED_GRES"] = "gpu:v100:1"
+    output = shards.finish(shards.start(**FEW), code=1).output
+    assert "Nothing was submitted, because:\nembed_shard: sbatch would refuse its jobs (" in output
+    assert "Requested node configuration is not available" in output
+    assert shards.attempts() == []
+
+
 def test_setting_up_asks_the_cluster(
     shards: SlurmWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -39,6 +39,19 @@ def job_requests():
     return sorted(requests, key=str)
 
 
+def refusals():
+    """Ask sbatch about a job of each rule; it knows types of GPUs, features and limits."""
+    one_of_each = {
+        job.rule.name: job for job in workflow.dag.needrun_jobs() if not job.is_local
+    }
+    return [
+        f"{rule}: sbatch would refuse its jobs ({words}). Change what is asked for in {preflight.PROFILE}."
+        for rule, job in one_of_each.items()
+        if hasattr(executor := workflow.scheduler.get_executor(job), "refusal")
+        and (words := executor.refusal(job))
+    ]
+
+
 def check_cluster():
     """Stop before the first job is submitted if something is known to be in its way."""
     checks = logging.getLogger("arxiv_embeddings")  # says what could not be checked
@@ -63,6 +76,8 @@ def check_cluster():
     )
     inputs = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
     problems += clock.clock_problems(inputs, Path())
+    if not problems:
+        problems = refusals()
     if problems:
         raise WorkflowError("\n".join(["Nothing was submitted, because:", *problems]))
 

@@ -28,7 +28,8 @@ from typing import Any
 
 import snakemake_executor_plugin_slurm as plugin
 from arxiv_embeddings.slurm.limits import partitions
-from snakemake_executor_plugin_slurm.utils import get_job_wildcards
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards, set_gres_string
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
@@ -146,6 +147,25 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
             if asked and amounts:
                 needed = max(asked, self._needs.get((job, name), 0))
                 setattr(job.resources, name, int(min(needed, max(amounts))))
+
+    def refusal(self, job: Any) -> str:
+        """Return why sbatch would refuse a job for good; "" where it would not. It submits nothing."""
+        parts = {
+            "run_uuid": self.run_uuid,
+            "slurm_logfile": os.devnull,
+            "comment_str": "",
+            "account": next(self.get_account_arg(job)),
+            "partition": self.get_partition_arg(job),
+            "workdir": self.workflow.workdir_init,
+        }
+        call = get_submit_command(job, parts, settings=self.workflow.executor_settings)
+        command = [*shlex.split(call + set_gres_string(job)), "--test-only", "--wrap=true"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        except (OSError, subprocess.SubprocessError):
+            return ""  # the first submission tells
+        words = " ".join(done.stderr.split())
+        return words if done.returncode and not PASSING.search(words) else ""
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
         """Yield the option for the account; SLURM itself checks it, and knows a default one."""
