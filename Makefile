@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := resources/demo
-SOURCES := workflow/scripts tests bench docs
+SOURCES := workflow/scripts workflow/plugins tests bench docs
 SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install demo status prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
+.PHONY: install slurm-setup demo status prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 
-install: $(VENV)/workflow.done $(VENV)/evaluate.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+install: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
 
 # PHATE for the map. A separate step because phate and graphtools are under the GPL 2; without it, the map is a PCA projection.
@@ -26,6 +26,10 @@ demo: install
 	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
 	@echo
 	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
+
+# Asks the cluster for account, partitions and the way to request GPUs, and writes profiles/slurm/site.yaml.
+slurm-setup: install
+	@$(BIN)/python workflow/scripts/set_up_slurm.py
 
 # Progress of the runs in this folder; only reads files. For runs with --directory: make status RUN=folder.
 status: $(VENV)/workflow.done
@@ -106,6 +110,14 @@ endef
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("This needs Python 3.11 or newer. Run: make install PYTHON=/path/to/python3.12")'
 	$(PYTHON) -m venv $(VENV)
+
+# Snakemake looks for executor plugins on Python's path, and the profile imports the library. As seen from site-packages,
+# so that a clone can move. -Es: modules of a site may set PYTHONPATH for other software.
+$(VENV)/path.done: $(MAKEFILE_LIST) $(VENV)/workflow.done
+	printf '../../../../%s\n' workflow/plugins workflow/scripts \
+		> "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/arxiv-embeddings.pth"
+	sed -i -E '1,2s|(/bin/python[0-9.]*)( -Es)?|\1 -Es|' $(BIN)/snakemake
+	touch $@
 
 $(VENV)/workflow.done: envs/workflow.lock | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/workflow.lock

@@ -96,8 +96,8 @@ AccountingStoragePass={folder}/munged/socket
 AccountingStorageTRES=gres/gpu
 # Snakemake writes rule and wildcards of a job there.
 AccountingStoreFlags=job_comment
-# Unknown accounts are refused, as on most clusters.
-AccountingStorageEnforce=associations
+# Unknown accounts are refused and limits count, as on most clusters.
+AccountingStorageEnforce=associations,limits,qos
 
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -118,7 +118,7 @@ ReturnToService=2
 
 # Nodes may claim more than the machine has.
 SlurmdParameters=config_overrides
-NodeName=DEFAULT CPUs=4 RealMemory=10000 Gres=gpu:a100:2
+NodeName=DEFAULT CPUs=4 RealMemory=40000 Gres=gpu:a100:2
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1_port}
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={node2_port}
 

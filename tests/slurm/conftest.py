@@ -50,32 +50,29 @@ class SlurmWorkflow(Workflow):
             "EMBED_ACCOUNT": ACCOUNT,
             "EMBED_CPU_PARTITION": "cpu",
             "EMBED_GPU_PARTITION": "gpu",
+            "EMBED_DEVICE": "cpu",  # the cluster's GPUs cannot compute
         }
 
     def command(self, *options: str) -> list[str]:
         """Return the command line of a run through the profile, which asks more often how jobs are.
 
-        The cluster's GPUs cannot compute, so shards ask for one and are told to use the CPU.
+        Options that begin with ``embed_shard:`` are resources of shards. They replace the profile's block, so
+        what the shards need of it comes with them.
         """
         command = super().command()
         cores = command.index("--cores")
         del command[cores : cores + 2]
+        resources = [option for option in options if option.startswith("embed_shard:")]
+        if resources:
+            block = ("slurm_partition=gpu", "device=cpu", "nodes=1")
+            resources = [*(f"embed_shard:{entry}" for entry in block), *resources]
         return [
             *command,
-            *("--profile", str(ROOT / "slurm")),
-            *("--slurm-init-seconds-before-status-checks", "2"),
-            *("--seconds-between-status-checks", "2", "--latency-wait", "10"),
-            *("--set-resources", "embed_shard:device=cpu", *self.resources(options)),
+            *("--profile", str(ROOT / "slurm"), "--latency-wait", "10"),
+            *("--slurm-patient-init-seconds-before-status-checks", "2"),
+            *(["--set-resources", *resources] if resources else []),
             *[option for option in options if not option.startswith("embed_shard:")],
         ]
-
-    @staticmethod
-    def resources(options: tuple[str, ...]) -> list[str]:
-        """Return the resources of shards: what the options ask for, small ones of the rest."""
-        asked = [option for option in options if option.startswith("embed_shard:")]
-        if not any(option.startswith("embed_shard:mem") for option in asked):
-            asked.append("embed_shard:mem_mb=2000")
-        return asked
 
     def start(self, *options: str, **changes: Any) -> "subprocess.Popen[str]":
         """Start a run in a session of its own; its output goes to ``run.log``."""
@@ -100,7 +97,11 @@ class SlurmWorkflow(Workflow):
         return Finished(run.returncode, output)
 
     def attempts(self, rule: str = "embed_shard") -> list[Attempt]:
-        """Return every time a job of ``rule`` was run, as sacct tells it, oldest first."""
+        """Return every time a job of ``rule`` was run, as sacct tells it, oldest first.
+
+        The run sees the file that a job leaves before SLURM has cleaned up behind the job.
+        """
+        wait_for(lambda: not self.running(), 60, "no shard runs")
         text = self.cluster.run(
             *("sacct", "--allocations", "--duplicates", "--noheader", "--parsable2"),
             *("--starttime", self.began, "--user", "root"),

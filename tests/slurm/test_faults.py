@@ -75,10 +75,13 @@ def test_a_cancelled_shard_is_run_again(shards: SlurmWorkflow, short: Prepared) 
 def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepared) -> None:
     if not shards.cluster.cgroup:
         pytest.skip("memory is not enforced here: there are no cgroups to write to")
-    memory = "embed_shard:mem_mb=200 if attempt == 1 else 2000"
+    memory = "embed_shard:mem_mb=400"
     output = shards.finish(shards.start(memory, sample={"size": 10}, shards={"size": 10})).output
     assert "OUT_OF_MEMORY" in output
-    assert [attempt.state for attempt in shards.attempts()] == ["OUT_OF_MEMORY", "COMPLETED"]
+    *failed, last = [attempt.state for attempt in shards.attempts()]
+    assert failed
+    assert set(failed) <= {"OUT_OF_MEMORY", "FAILED"}  # FAILED where a step alone ran out of it
+    assert last == "COMPLETED"
     cosines = (shards.embeddings() * short.embeddings[:10]).sum(axis=1)
     assert cosines.min() > 0.99999
 
@@ -212,7 +215,7 @@ def test_slurmctld_away_for_a_while(shards: SlurmWorkflow, short: Prepared) -> N
     shards.cluster.freeze_slurmctld()
     log = shards.folder / "run.log"
     try:
-        wait_for(lambda: "Falling back to 'sacct'" in log.read_text(), 120, "Snakemake notices")
+        wait_for(lambda: "squeue does not answer" in log.read_text(), 120, "Snakemake notices")
         assert run.poll() is None
     finally:
         shards.cluster.thaw_slurmctld()
@@ -244,12 +247,10 @@ def test_full_disk(shards: SlurmWorkflow, short: Prepared, small_disk: Path) -> 
 
 
 def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) -> None:
-    options = ("--retries", "0", "--set-resources", "embed_shard:mem_mb=2000")
     shards.configure(sample={"size": 10}, shards={"size": 10})
-    command = [word for word in shards.command() if word != "embed_shard:device=cpu"]
-    done = subprocess.run(
-        [*command, *options], env=shards.env, capture_output=True, text=True, check=False
-    )
+    del shards.env["EMBED_DEVICE"]
+    command = shards.command("--retries", "0")
+    done = subprocess.run(command, env=shards.env, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     assert done.returncode == 1
     assert "was given a GPU but sees none" in output

@@ -23,7 +23,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reasons)
     with pytest.MonkeyPatch.context() as patch:
         conf = SLURM_CONF
-        for node in ("NodeName=node1 RealMemory=20000", "NodeName=node2 CPUs=8"):
+        for node in ("NodeName=node1 RealMemory=20000", "NodeName=node2 RealMemory=10000 CPUs=8"):
             name = node.split()[0]
             assert f"{name} NodeHostname" in conf
             conf = conf.replace(f"{name} NodeHostname", f"{node} NodeHostname")

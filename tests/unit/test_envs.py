@@ -1,6 +1,9 @@
-"""The conda environments and the locks name the same versions."""
+"""What `make install` installs: pinned versions, and a Snakemake that finds the executor."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,17 @@ def test_all_locks_fit_into_one_environment() -> None:
 def test_gpl_packages_are_in_their_own_lock_alone() -> None:
     for lock in ENVS.glob("*.lock"):
         assert GPL & set(pins(lock)) == (GPL if lock.stem == "phate" else set()), lock
+
+
+def test_snakemake_finds_the_executor_and_ignores_pythonpath(tmp_path: Path) -> None:
+    """Modules of a site set PYTHONPATH. Where this fails, `make install` has not been run again."""
+    (tmp_path / "msgspec.py").write_text("raise ImportError('of another Python')\n")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "snakemake", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--slurm-patient-requeue" in done.stdout

@@ -27,6 +27,11 @@ from arxiv_embeddings.common.errors import InputError
 # environment of the rule in front of it; shell.prefix() would take effect after that, and override conda's Python.
 os.environ.update(SCRIPTS=SCRIPTS)
 os.environ.update(PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+# Modules of a site set these for other software: foreign packages, a start-up file of bash that changes PATH, packages in
+# the user's home folder.
+for name in ("PYTHONPATH", "PYTHONHOME", "BASH_ENV"):
+    os.environ.pop(name, None)
+os.environ.update(PYTHONNOUSERSITE="1")
 
 # The working folder as a relative path, so that inputs keep their names when it moves.
 INPUT_FOLDERS = [Path(), CLONE]
@@ -99,11 +104,6 @@ def uses_gpus():
 def shard_device():
     """Return the device of embed_shard. A dry run shows what a run on a cluster would do."""
     return "cuda" if workflow.dryrun or uses_gpus() else "cpu"
-
-
-def growing(start, unit):
-    """Return a resource that doubles with every attempt, for example growing(4, "GB")."""
-    return lambda wildcards, attempt: f"{start * 2 ** (attempt - 1)}{unit}"
 
 
 def in_report(file, caption, shows):

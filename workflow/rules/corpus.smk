@@ -15,8 +15,8 @@ rule filter_papers:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem=growing(2, "GB"),
-        runtime=growing(60, "m"),
+        mem="2GB",
+        runtime="60m",
         # Not an input: its path and its time do not matter. Why it is a resource: see common.smk.
         snapshot=str(SNAPSHOT),
     params:
@@ -48,8 +48,8 @@ rule sample_papers:
         "../../envs/corpus.yaml"
     threads: 2
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
         # Only compared with the number of papers. Why it is not a parameter: see common.smk.
         sample_size=config["sample"]["size"],
     params:

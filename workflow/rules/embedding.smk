@@ -49,9 +49,10 @@ rule embed_shard:
     resources:
         # Why the device, the GPUs and the tokens per batch are not parameters: see common.smk.
         gpu=lambda wildcards: int(shard_device() == "cuda"),
+        gpu_jobs=lambda wildcards: int(shard_device() == "cuda"),
         device=lambda wildcards: shard_device(),
-        mem=growing(16, "GB"),
-        runtime=growing(120, "m"),
+        mem="16GB",
+        runtime="120m",
         tokens_per_batch="auto",
     params:
         start=lambda wildcards: shard_bounds(wildcards)[0],
@@ -60,7 +61,7 @@ rule embed_shard:
         store=lambda wildcards: f"{RESULTS}/{wildcards.model}/vectors",
     message:
         "Embedding texts {params.start} to {params.stop} of those without vectors with {wildcards.model}"
-        " (device: {resources.device}, GPUs: {resources.gpu}, memory: {resources.mem}, minutes: {resources.runtime})"
+        " (device: {resources.device}, GPUs: {resources.gpu}, memory: {resources.mem_mb} MB, minutes: {resources.runtime})"
     shell:
         'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --rows {input.missing:q}'
         " --start {params.start} --stop {params.stop} --shard {wildcards.shard} --model {input.model:q}"
@@ -89,8 +90,8 @@ rule merge_vectors:
         "../../envs/embed.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
         vector_store=str(config["vector_store"]).lower(),
     params:
         folder=subpath(output.embeddings, parent=True),

@@ -17,8 +17,8 @@ rule cluster_embeddings:
     threads: 2
     resources:
         # Enough for any number of papers; see arxiv_embeddings/evaluation/clustering.py.
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Clustering the embeddings of {wildcards.model}"
     shell:
@@ -41,8 +41,8 @@ rule score_space:
     threads: 2
     resources:
         # Enough for any number of papers; see arxiv_embeddings/evaluation/geometry.py.
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Scoring the space of {wildcards.model}"
     shell:
@@ -65,8 +65,8 @@ rule map_embeddings:
     threads: 2
     resources:
         # Enough for any number of papers; see arxiv_embeddings/evaluation/maps.py.
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Mapping the embeddings of {wildcards.model}"
     shell:
@@ -90,8 +90,8 @@ rule score_map:
         "../../envs/evaluate.yaml"
     threads: 2
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Scoring the map of {wildcards.model}"
     shell:
@@ -129,8 +129,8 @@ rule compare_models:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(2, "GB"),
-        runtime=growing(30, "m"),
+        mem="2GB",
+        runtime="30m",
     params:
         models=lambda wildcards, input: rule_values.scores_by_model(MODELS, input),
     message:

@@ -18,8 +18,8 @@ rule count_tokens:
         "../../envs/embed.yaml"
     threads: 2
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(60, "m"),
+        mem="4GB",
+        runtime="60m",
     message:
         "Counting the tokens of the papers for {wildcards.model}"
     shell:
@@ -72,8 +72,8 @@ rule draw_model:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         folder=subpath(output[0], parent=True),
     message:
@@ -101,8 +101,8 @@ rule make_explorer:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         link=rule_values.paper_link(FORMAT),
     message:
@@ -133,8 +133,8 @@ rule draw_comparison:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(4, "GB"),
-        runtime=growing(30, "m"),
+        mem="4GB",
+        runtime="30m",
     params:
         name=CORPUS,
         folder=subpath(output[0], parent=True),
@@ -168,8 +168,8 @@ rule write_tables:
         "../../envs/evaluate.yaml"
     threads: 1
     resources:
-        mem=growing(2, "GB"),
-        runtime=growing(30, "m"),
+        mem="2GB",
+        runtime="30m",
     params:
         labels=list(MODELS),
     message:

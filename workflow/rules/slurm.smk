@@ -3,8 +3,10 @@
 import logging
 import time
 
+from snakemake.jobs import Job
+
 from arxiv_embeddings.common.files import write_json
-from arxiv_embeddings.slurm import jobs, limits, preflight, run_record, status
+from arxiv_embeddings.slurm import clock, jobs, limits, preflight, run_record, status
 
 
 def write_run_record():
@@ -19,25 +21,45 @@ def write_run_record():
     write_json(RESULTS / run_record.NAME, record)
 
 
-def resource_requests():
-    """Return what the jobs of each rule request from SLURM, without duplicates."""
-    requests = set()
-    for job in workflow.dag.needrun_jobs():
-        if not job.is_local:
-            resources = job.resources
-            requests.add(
-                limits.Request(
-                    job.rule.name,
-                    partition=resources.get("slurm_partition"),
-                    account=resources.get("slurm_account"),
-                    cpus=job.threads,
-                    mem_mb=resources.get("mem_mb"),
-                    minutes=resources.get("runtime"),
-                    gpus=resources.get("gpu")
-                    or limits.parse_gpus(resources.get("gres", "")),
-                )
+def submitted_jobs():
+    """Return a job of each rule that will be submitted, the shards among them that are not planned yet."""
+    needed = workflow.dag.needrun_jobs()
+    found = {job.rule.name: job for job in needed if not job.is_local}
+    embed_shard = rules.embed_shard.rule
+    for job in needed:
+        if job.rule is rules.find_vectors.rule and embed_shard.name not in found:
+            wildcards = {"model": job.wildcards.model, "shard": "00000000-00000"}
+            found[embed_shard.name] = Job(
+                embed_shard, workflow.dag, wildcards_dict=wildcards
             )
-    return sorted(requests, key=str)
+    return found
+
+
+def resource_requests():
+    """Return what the jobs of each rule request from SLURM."""
+    return [
+        limits.Request(
+            rule,
+            partition=job.resources.get("slurm_partition"),
+            account=job.resources.get("slurm_account"),
+            cpus=job.threads,
+            mem_mb=job.resources.get("mem_mb"),
+            minutes=job.resources.get("runtime"),
+            gpus=job.resources.get("gpu")
+            or limits.parse_gpus(job.resources.get("gres", "")),
+        )
+        for rule, job in sorted(submitted_jobs().items())
+    ]
+
+
+def refusals():
+    """Ask sbatch about a job of each rule; it knows types of GPUs, features and limits."""
+    return [
+        f"{rule}: sbatch would refuse its jobs ({words}). Change what is requested in {preflight.PROFILE}."
+        for rule, job in submitted_jobs().items()
+        if hasattr(executor := workflow.scheduler.get_executor(job), "refusal")
+        and (words := executor.refusal(job))
+    ]
 
 
 def check_before_submission():
@@ -63,6 +85,10 @@ def check_before_submission():
         ),
         environment=Path(sys.prefix),
     )
+    inputs = {Path(file) for job in workflow.dag.needrun_jobs() for file in job.input}
+    problems += clock.clock_problems(inputs, Path())
+    if not problems:
+        problems = refusals()
     if problems:
         raise WorkflowError("\n".join(["No job was submitted:", *problems]))
 

@@ -1,0 +1,116 @@
+"""The shipped profile with the workflow itself: what sites and their modules ask for."""
+
+import datetime
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from arxiv_embeddings.slurm import site
+from slurm.conftest import FEW, Prepared, SlurmWorkflow
+from support.running import ROOT
+
+
+def test_gres_keeps_the_cap_of_jobs_with_gpus(shards: SlurmWorkflow) -> None:
+    shards.env["EMBED_GRES"] = "gpu:a100:1"
+    shards.finish(shards.start("--resources", "gpu_jobs=1", **{**FEW, "sample": {"size": 20}}))
+    attempts = shards.attempts()
+    assert {attempt.gpus for attempt in attempts} == {1}
+    assert len(attempts) == 2
+    for before, after in itertools.pairwise(attempts):
+        ended, started = map(datetime.datetime.fromisoformat, (before.end, after.start))
+        # A shard is seen to end while SLURM still cleans up behind its job.
+        assert (started - ended).total_seconds() > -3
+
+
+@pytest.fixture
+def read_only_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
+    mounted = subprocess.run(mount, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr}")
+    yield home
+    subprocess.run(["umount", str(home)], check=True)
+
+
+def test_modules_of_a_site_and_a_read_only_home(
+    shards: SlurmWorkflow, short: Prepared, read_only_home: Path, tmp_path: Path
+) -> None:
+    """The run and its jobs use what they were installed with."""
+    for name in ("numpy", "msgspec"):
+        package = tmp_path / "foreign" / name / "__init__.py"
+        package.parent.mkdir(parents=True)
+        package.write_text("raise ImportError('this is the package of another Python')\n")
+    start_up = tmp_path / "start-up.sh"
+    start_up.write_text("export PATH=/usr/bin:/bin\n")
+    shards.env |= {
+        "PYTHONPATH": str(tmp_path / "foreign"),
+        "BASH_ENV": str(start_up),
+        "HOME": str(read_only_home),
+    }
+    command = shards.command
+    # As the first line of .venv/bin/snakemake starts it.
+    shards.command = lambda *options: [sys.executable, "-Es", *command(*options)[1:]]  # type: ignore[method-assign]
+    output = shards.finish(shards.start(**FEW)).output
+    assert "Traceback" not in output
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
+    assert (shards.embeddings() * short.embeddings[:40]).sum(axis=1).min() > 0.99999
+
+
+def test_an_input_from_the_future(shards: SlurmWorkflow) -> None:
+    drawn = shards.results / "drawn.parquet"
+    os.utime(drawn, (time.time() + 3600,) * 2)
+    output = shards.finish(shards.start(**FEW), code=1).output
+    assert (
+        f"Nothing was submitted, because:\n{drawn.relative_to(shards.folder)} is dated " in output
+    )
+    assert f"touch {drawn.relative_to(shards.folder)}" in output
+    assert shards.attempts() == []
+
+
+def test_a_type_of_gpu_that_the_cluster_lacks(shards: SlurmWorkflow) -> None:
+    shards.env["EMBED_GRES"] = "gpu:v100:1"
+    output = shards.finish(shards.start(**FEW), code=1).output
+    assert "Nothing was submitted, because:\nembed_shard: sbatch would refuse its jobs (" in output
+    assert "Requested node configuration is not available" in output
+    assert shards.attempts() == []
+
+
+def test_setting_up_asks_the_cluster(
+    shards: SlurmWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in shards.cluster.env.items():
+        monkeypatch.setenv(name, value)
+    entries = site.propose()
+    assert entries == {"account": "root", "cpu_partition": "cpu", "gpu_partition": "cpu"}
+    # Where --gpus is unknown, as with select/linear.
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        '#!/bin/sh\ncase "$*" in *--gpus*) exit 1;; esac\nexec /usr/bin/sbatch "$@"\n'
+    )
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
+    assert site.propose() == {**entries, "gres": "gpu:1"}
+
+
+def test_the_file_of_the_site_is_what_the_profile_reads(
+    shards: SlurmWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the words of the profile; environment variables come first."""
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump({"account": "mine", "gpu_partition": "a100"}))
+    monkeypatch.setattr(site, "SITE", file)
+    monkeypatch.delenv("EMBED_ACCOUNT", raising=False)
+    assert site.site("account") == "'mine'"
+    assert site.site("gres") == ""
+    monkeypatch.setenv("EMBED_ACCOUNT", "ours")
+    assert site.site("account") == "'ours'"
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    assert all(f'site("{name}")' in text for name in ("account", "gpu_partition", "gres"))

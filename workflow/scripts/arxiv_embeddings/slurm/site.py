@@ -1,0 +1,69 @@
+"""The facts of a cluster's site that the profile needs: account, partitions, how GPUs are asked for."""
+
+import getpass
+import os
+from pathlib import Path
+
+import yaml
+
+from . import limits
+from .commands import NoAnswerError, output_of
+
+SITE = Path(__file__).parents[4] / "profiles/slurm/site.yaml"
+HEADER = "# Written by `make slurm-setup`; profiles/slurm/config.yaml reads it. Change what does not fit.\n"
+
+
+def site(name: str) -> str:
+    """Return a fact of this site as an expression that Snakemake evaluates; "" where there is none.
+
+    Args:
+        name: for example ``account``: the environment variable EMBED_ACCOUNT, else that entry of the
+            file of the site.
+    """
+    entries = yaml.safe_load(SITE.read_text()) or {} if SITE.is_file() else {}
+    value = os.environ.get(f"EMBED_{name.upper()}") or entries.get(name)
+    return repr(str(value)) if value else ""
+
+
+def propose() -> dict[str, str]:
+    """Return entries for the file of the site, from what sinfo, sacctmgr and sbatch answer.
+
+    Raises:
+        NoAnswerError: sinfo does not answer.
+    """
+    groups = [group for group in limits.parse_partitions(_output(limits.SINFO)) if group.up]
+    # The default partition first, then those that give the most time.
+    groups.sort(key=lambda group: (not group.default, -group.minutes))
+    entries = {"account": _default_account()}
+    for name, fitting in (
+        ("cpu_partition", [group for group in groups if not group.gpus] or groups),
+        ("gpu_partition", [group for group in groups if group.gpus]),
+    ):
+        entries[name] = fitting[0].partition if fitting else ""
+    if entries["gpu_partition"] and not _accepts("--gpus=1", entries):
+        entries["gres"] = "gpu:1" if _accepts("--gres=gpu:1", entries) else ""
+    return {name: value for name, value in entries.items() if value}
+
+
+def _output(command: list[str]) -> str:
+    return output_of(command, limits.ANSWER_WITHIN)
+
+
+def _default_account() -> str:
+    command = ["sacctmgr", "--noheader", "--parsable2", "show", "user", getpass.getuser()]
+    try:
+        return _output([*command, "format=defaultaccount"]).strip()
+    except NoAnswerError:
+        return ""  # SLURM may know no accounts
+
+
+def _accepts(option: str, entries: dict[str, str]) -> bool:
+    """Tell whether sbatch would take a job with this option; it submits nothing."""
+    where = [f"--partition={entries['gpu_partition']}", "--nodes=1", "--ntasks=1"]
+    if account := entries["account"]:
+        where.append(f"--account={account}")
+    try:
+        _output(["sbatch", "--test-only", *where, option, "--wrap=true"])
+    except NoAnswerError:
+        return False
+    return True
