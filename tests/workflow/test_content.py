@@ -76,7 +76,7 @@ def test_the_same_snapshot_elsewhere_is_the_same(done: Workflow) -> None:
 def test_a_lost_memory_takes_no_results_for_those_of_another_config(done: Workflow) -> None:
     first = done.embeddings()
     forget(done)
-    cls = {"models": [model(pooling="cls")]}
+    cls: dict[str, Any] = {"models": [model(pooling="cls")]}
     assert "Forced execution" in done.run("--dry-run", **cls).output
     assert done.run(**cls).jobs == {"find_vectors": 1, "embed_shard": 3, "merge_vectors": 1}
     second = done.embeddings()
@@ -85,14 +85,14 @@ def test_a_lost_memory_takes_no_results_for_those_of_another_config(done: Workfl
     assert done.run().jobs == {"find_vectors": 1, "merge_vectors": 1}
     assert done.embeddings().tobytes() == first.tobytes()
     forget(done)
-    seed = {"sample": {"size": 25, "seed": 43}}
+    seed: dict[str, Any] = {"sample": {"size": 25, "seed": 43}}
     jobs = done.run(**seed).jobs
     assert jobs["sample_papers"] == jobs["find_vectors"] == jobs["merge_vectors"] == 1
     papers = pd.read_parquet(done.results / "papers.parquet")
     expected = papers.sample(25, random_state=43)["id"].tolist()
     assert pd.read_parquet(done.results / "minilm/papers.parquet")["id"].tolist() == expected
     forget(done)
-    categories = {**seed, "corpus": {"name": "test", "categories": ["physics."]}}
+    categories: dict[str, Any] = {**seed, "corpus": {"name": "test", "categories": ["physics."]}}
     assert done.run(**categories).jobs["filter_papers"] == 1
     merged = pd.read_parquet(done.results / "minilm/papers.parquet")
     assert set(merged["category 0"]) == {"physics"}

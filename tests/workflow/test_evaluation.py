@@ -32,4 +32,9 @@ def test_two_models_are_compared_on_the_same_papers(fresh: Workflow) -> None:
     assert fresh.run(target, **config).jobs == {}
     clusters = "results/test/minilm/evaluation/clusters.parquet"
     again = fresh.run(clusters, **{**config, "sample": {"size": 50}})
-    assert again.jobs == {"embed_shard": 1, "find_vectors": 1, "merge_vectors": 1, "cluster_embeddings": 1}
+    assert again.jobs == {
+        "embed_shard": 1,
+        "find_vectors": 1,
+        "merge_vectors": 1,
+        "cluster_embeddings": 1,
+    }

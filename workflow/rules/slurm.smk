@@ -39,7 +39,7 @@ def resource_requests():
     """Return what the jobs of each rule request from SLURM."""
     return [
         limits.Request(
-            rule,
+            name,
             partition=job.resources.get("slurm_partition"),
             account=job.resources.get("slurm_account"),
             cpus=job.threads,
@@ -48,15 +48,15 @@ def resource_requests():
             gpus=job.resources.get("gpu")
             or limits.parse_gpus(job.resources.get("gres", "")),
         )
-        for rule, job in sorted(submitted_jobs().items())
+        for name, job in sorted(submitted_jobs().items())
     ]
 
 
 def refusals():
     """Ask sbatch about a job of each rule; it knows types of GPUs, features and limits."""
     return [
-        f"{rule}: sbatch would refuse its jobs ({words}). Change what is requested in {preflight.PROFILE}."
-        for rule, job in submitted_jobs().items()
+        f"{name}: sbatch would refuse its jobs ({words}). Change what is requested in {preflight.PROFILE}."
+        for name, job in submitted_jobs().items()
         if hasattr(executor := workflow.scheduler.get_executor(job), "refusal")
         and (words := executor.refusal(job))
     ]

@@ -31,7 +31,7 @@ def propose() -> dict[str, str]:
     Raises:
         NoAnswerError: sinfo does not answer.
     """
-    groups = [group for group in limits.parse_partitions(_output(limits.SINFO)) if group.up]
+    groups = [group for group in limits.parse_partitions(output_of(limits.SINFO)) if group.up]
     # The default partition first, then those that give the most time.
     groups.sort(key=lambda group: (not group.default, -group.minutes))
     entries = {"account": _default_account()}
@@ -45,14 +45,10 @@ def propose() -> dict[str, str]:
     return {name: value for name, value in entries.items() if value}
 
 
-def _output(command: list[str]) -> str:
-    return output_of(command, limits.ANSWER_WITHIN)
-
-
 def _default_account() -> str:
     command = ["sacctmgr", "--noheader", "--parsable2", "show", "user", getpass.getuser()]
     try:
-        return _output([*command, "format=defaultaccount"]).strip()
+        return output_of([*command, "format=defaultaccount"]).strip()
     except NoAnswerError:
         return ""  # SLURM may know no accounts
 
@@ -63,7 +59,7 @@ def _accepts(option: str, entries: dict[str, str]) -> bool:
     if account := entries["account"]:
         where.append(f"--account={account}")
     try:
-        _output(["sbatch", "--test-only", *where, option, "--wrap=true"])
+        output_of(["sbatch", "--test-only", *where, option, "--wrap=true"])
     except NoAnswerError:
         return False
     return True
