@@ -36,7 +36,7 @@ def scramble_times(workflow: Workflow) -> None:
 
 def copy_carelessly(workflow: Workflow) -> None:
     """Copy the folder without its times, and go on in the copy."""
-    copied = workflow.folder.with_name("copied")
+    copied = workflow.folder.with_name(f"{workflow.folder.name}-copied")
     shutil.copytree(workflow.folder, copied, copy_function=shutil.copyfile)
     workflow.folder, workflow.results = copied, copied / "results/test"
 

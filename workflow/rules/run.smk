@@ -31,6 +31,11 @@ def begin_run(wildcards):
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(map(str, OUTDATED))
         if not workflow.dryrun:
+            if future := currency.end_future(RESULTS, Path("resources/models")):
+                print(
+                    f"{future} results were dated in the future; they are dated now.",
+                    file=sys.stderr,
+                )
             run_config.save(config, RUN_CONFIG.parent)
     return []
 

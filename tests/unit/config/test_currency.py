@@ -279,6 +279,20 @@ def test_another_time_alone_is_no_change(large: tuple[Path, dict[str, Any]]) -> 
     assert currency.is_snapshot(record, path, "arxiv")
 
 
+def test_results_from_the_future_are_dated_now(run: Results) -> None:
+    future, past = run.results / "drawn.parquet", run.results / "filter.json"
+    vectors = run.results / "minilm/vectors/a.npy"
+    vectors.parent.mkdir()
+    vectors.touch()
+    for path in (future, vectors, run.models / "minilm"):
+        os.utime(path, (4e9, 4e9))
+    os.utime(past, (5, 5))
+    assert currency.end_future(run.results, run.models, run.folder / "none") == 2
+    assert 5 < future.stat().st_mtime < 4e9
+    assert past.stat().st_mtime == 5
+    assert vectors.stat().st_mtime == 4e9
+
+
 def test_a_folder_is_known_by_the_sums_of_its_files(tmp_path: Path) -> None:
     for name in ("X.txt", "YL1.txt", "YL2.txt"):
         (tmp_path / name).write_text(f"1{name}")
