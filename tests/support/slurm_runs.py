@@ -75,7 +75,12 @@ def shard_name(number: int) -> str:
 
 def look_up(record: RunRecord, model: str = MODEL, **changes: Any) -> Path:
     """Write what the look-up in an empty store leaves, and return it; ``changes`` replace its values."""
-    content = {"lookup": LOOKUP, "papers": record.papers, "found": 0, "missing": record.papers}
+    content: dict[str, Any] = {
+        "lookup": LOOKUP,
+        "papers": record.papers,
+        "found": 0,
+        "missing": record.papers,
+    }
     content |= {"shard_size": record.shard_size, **changes}
     content.setdefault("shards", -(-content["missing"] // content["shard_size"]))
     path = record.folder / model / "lookup.json"
@@ -86,7 +91,7 @@ def look_up(record: RunRecord, model: str = MODEL, **changes: Any) -> Path:
 
 
 def planned_in(folder: Path, **changes: Any) -> RunRecord:
-    """Write the run record of a run of 2,100 papers and a look-up that planned 7 shards for them."""
+    """Write the run record of a run of 2,100 papers, and a look-up that planned 7 shards for each model."""
     record = record_in(folder, **changes)
     for model in record.models:
         look_up(record, model=model)
@@ -95,7 +100,8 @@ def planned_in(folder: Path, **changes: Any) -> RunRecord:
 
 def papers_of(record: RunRecord, shard: int) -> int:
     """Return the papers of a shard, as the look-up plans them."""
-    missing = json.loads((record.folder / MODEL / "lookup.json").read_text())["missing"]
+    lookup = json.loads((record.folder / MODEL / "lookup.json").read_text())
+    missing = int(lookup["missing"])
     return min(record.shard_size, missing - shard * record.shard_size)
 
 
