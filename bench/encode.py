@@ -115,10 +115,10 @@ def whole_job(
     return {
         "papers": len(texts),
         "seconds": statistics.median(one.seconds for one in jobs),
-        "embedding_seconds": statistics.median(one.manifest["seconds"] for one in jobs),
+        "embedding_seconds": statistics.median(one.manifest.seconds for one in jobs),
         "main_memory_bytes": max(one.memory for one in jobs),
-        "dtype": jobs[0].manifest["encoder"]["dtype"],
-        "attention": jobs[0].manifest["attention"],
+        "dtype": jobs[0].manifest.encoder["dtype"],
+        "attention": jobs[0].manifest.attention,
     }
 
 

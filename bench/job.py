@@ -1,19 +1,20 @@
 """Running a whole embedding job and measuring its time and memory."""
 
 import dataclasses
-import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.corpus.filtering import ROWS_PER_GROUP
+from arxiv_embeddings.embedding.manifest import PieceManifest
+from arxiv_embeddings.embedding.store import pieces_in
 
 EMBED_SHARD = Path(__file__).parents[1] / "workflow/scripts/embed_shard.py"
 # A small process between this one and the job. Linux keeps the memory peak of a process over execve (getrusage(2)),
@@ -44,18 +45,18 @@ class Inputs:
         """The checkpoint."""
         return self.folder / "model"
 
-    def vectors(self, shard: str) -> Path:
-        """Return the path of the vectors that a job for ``shard`` writes."""
-        return self.folder / f"{shard}.npy"
+    def store(self, shard: str) -> Path:
+        """Return the folder of the vector store of a job for ``shard``: its own, so that it finds no vectors."""
+        return self.folder / shard
 
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A finished job: seconds of its process, bytes of main memory at the peak, and its manifest."""
+    """A finished job: seconds of its process, bytes of main memory at the peak, and the manifest of its vectors."""
 
     seconds: float
     memory: int
-    manifest: dict[str, Any]
+    manifest: PieceManifest
 
 
 def prepare(
@@ -79,19 +80,19 @@ def watched(command: list[str], memory: Path) -> list[str]:
 def start(
     inputs: Inputs, shard: str, start: int, stop: int, threads: int
 ) -> subprocess.Popen[bytes]:
-    """Start a job as the workflow does; its messages go to a file in the folder of the vectors."""
-    vectors = inputs.vectors(shard)
+    """Start a job as the workflow does; its messages go to a file beside its store."""
+    store = inputs.store(shard)
     command = [
         *(sys.executable, str(EMBED_SHARD), "--papers", str(inputs.papers)),
         *("--start", str(start), "--stop", str(stop), "--model", str(inputs.model)),
         *("--encoder", inputs.settings.to_json(), "--device", inputs.device),
         *("--threads", str(threads), "--tokens-per-batch", "auto"),
-        *("--vectors", str(vectors), "--manifest", str(vectors.with_suffix(".json"))),
+        *("--shard", shard, "--store", str(store), "--done", str(store.with_suffix(".json"))),
     ]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    with vectors.with_suffix(".log").open("wb") as log:
+    with store.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
-            watched(command, vectors.with_suffix(".memory")),
+            watched(command, store.with_suffix(".memory")),
             stdout=log,
             stderr=log,
             env=environment,
@@ -99,20 +100,20 @@ def start(
 
 
 def finish(inputs: Inputs, shard: str, job: subprocess.Popen[bytes], started: float) -> Finished:
-    """Wait for a job that started at ``started`` (time.perf_counter); remove its vectors.
+    """Wait for a job that started at ``started`` (time.perf_counter); remove its store.
 
     Raises:
         RuntimeError: the job failed; its messages are in the error.
     """
     job.wait()
     seconds = time.perf_counter() - started
-    vectors = inputs.vectors(shard)
+    store = inputs.store(shard)
     if job.returncode:
-        raise RuntimeError(vectors.with_suffix(".log").read_text())
-    vectors.unlink()
-    manifest = json.loads(vectors.with_suffix(".json").read_text())
-    kibibytes = int(vectors.with_suffix(".memory").read_text())
-    return Finished(seconds, kibibytes * 1024, manifest)
+        raise RuntimeError(store.with_suffix(".log").read_text())
+    [piece] = pieces_in(store)
+    shutil.rmtree(store)
+    kibibytes = int(store.with_suffix(".memory").read_text())
+    return Finished(seconds, kibibytes * 1024, piece.manifest)
 
 
 def run(inputs: Inputs, papers: int, threads: int) -> Finished:

@@ -55,7 +55,7 @@ def parts_of_job(inputs: job.Inputs, papers: int, threads: int) -> dict[str, flo
         [
             *(sys.executable, str(PARTS), str(time.time()), str(inputs.papers), str(papers)),
             *(str(inputs.model), inputs.settings.to_json(), str(threads)),
-            str(inputs.vectors("parts")),
+            str(inputs.folder / "parts.npy"),
         ],
         stdout=subprocess.PIPE,
         check=True,

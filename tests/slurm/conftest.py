@@ -128,8 +128,7 @@ class SlurmWorkflow(Workflow):
 
     def wait_for_chunk(self) -> None:
         """Wait until a chunk of a shard is saved."""
-        pattern = "minilm/shards/*.chunks/[!.]*.npy"
-        wait_for(lambda: list(self.results.glob(pattern)), 180, "the first chunk is there")
+        wait_for(self.pieces, 180, "the first chunk is there")
 
 
 @pytest.fixture(scope="session")

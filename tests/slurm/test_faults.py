@@ -20,11 +20,12 @@ GPUS = 4  # of the cluster
 
 
 def check(workflow: SlurmWorkflow, wanted: Prepared) -> None:
-    """The embeddings are those of the undisturbed local run, and no chunks are left."""
+    """The embeddings are those of the undisturbed local run, and every piece of the vector store is whole."""
     embeddings = workflow.embeddings()
     cosines = (embeddings * wanted.embeddings[: len(embeddings)]).sum(axis=1)
     assert cosines.min() > 0.99999
-    assert not list(workflow.results.rglob("*.chunks"))
+    for piece in workflow.pieces():
+        piece.verify()
 
 
 def seconds(end: str, start: str) -> float:
@@ -44,6 +45,7 @@ def test_undisturbed_run_uses_both_nodes_and_no_gpu_twice(
     shards.finish(shards.start(**SHORT))
     check(shards, short)
     assert not list(shards.results.rglob("*.partial"))
+    assert [piece.manifest.shard for piece in shards.pieces()] == shards.shard_names()
     attempts = shards.attempts()
     assert len(attempts) == SHARDS
     assert {attempt.state for attempt in attempts} == {"COMPLETED"}
@@ -86,6 +88,16 @@ def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepare
     assert cosines.min() > 0.99999
 
 
+def assert_resumed(workflow: SlurmWorkflow) -> None:
+    """The last job of the only shard found chunks of the job before, and embedded the rest."""
+    [name] = workflow.shard_names()
+    counts = json.loads((workflow.results / f"minilm/shards/{name}.json").read_text())
+    assert counts["found"] > 0
+    assert counts["embedded"] > 0
+    log = (workflow.folder / f"logs/test/minilm/embed_shard/{name}.log").read_text()
+    assert f"{counts['found']} were in the vector store" in log
+
+
 def suspend_shards(folder: Path) -> None:
     """Stop the processes that embed shards of this working directory, as if the node were very slow."""
     for process in Path("/proc").glob("[0-9]*"):
@@ -105,8 +117,7 @@ def test_a_shard_over_its_time_gets_more_and_goes_on(
     assert "TIMEOUT" in output
     assert [attempt.state for attempt in long_shard.attempts()] == ["TIMEOUT", "COMPLETED"]
     check(long_shard, long)
-    log = (long_shard.folder / "logs/test/minilm/embed_shard/00000.log").read_text()
-    assert "from an earlier run of this job" in log
+    assert_resumed(long_shard)
 
 
 def test_a_lost_node_leaves_its_shards_to_the_other(shards: SlurmWorkflow, short: Prepared) -> None:
@@ -143,8 +154,7 @@ def test_a_preempted_shard_goes_on_after_its_requeue(
     check(long_shard, long)
     assert "Error in rule" not in output
     assert {attempt.job for attempt in long_shard.attempts()} == {job}
-    log = (long_shard.folder / "logs/test/minilm/embed_shard/00000.log").read_text()
-    assert "from an earlier run of this job" in log
+    assert_resumed(long_shard)
     states = [attempt.state for attempt in long_shard.attempts()]
     assert states == ["PREEMPTED", "COMPLETED"]
 
@@ -152,16 +162,19 @@ def test_a_preempted_shard_goes_on_after_its_requeue(
 def test_a_crash_in_one_shard_shows_its_traceback_and_spares_the_others(
     shards: SlurmWorkflow, short: Prepared
 ) -> None:
-    obstacle = shards.results / "minilm/shards/00003.chunks"  # where a folder has to be
-    obstacle.parent.mkdir(parents=True)
-    obstacle.touch()
-    output = shards.finish(shards.start("--retries", "0", **FEW), code=1).output
+    run = shards.start("--retries", "0", **FEW)
+    minilm = shards.results / "minilm"
+    wait_for((minilm / "lookup.json").exists, 120, "the shards are planned")
+    missing = np.load(minilm / "missing.npy")
+    missing[34] = 5_000  # in the last shard: a row that the drawn papers do not have
+    np.save(minilm / "missing.npy", missing)
+    output = shards.finish(run, code=1).output
     assert "Traceback" in output
-    assert "FileExistsError" in output
-    assert len(list(obstacle.parent.glob("*.npy"))) == GPUS - 1
-    obstacle.unlink()
+    assert "IndexError" in output
+    names = [f"{name}.json" for name in shards.shard_names()]
+    assert sorted(path.name for path in minilm.glob("shards/*.json")) == names[:-1]
     again = shards.finish(shards.start(**FEW))
-    assert again.jobs == {"embed_shard": 1, "merge_shards": 1}
+    assert again.jobs == {"find_vectors": 1, "embed_shard": 1, "merge_vectors": 1}
     check(shards, short)
 
 
@@ -175,8 +188,8 @@ def test_snakemake_killed_and_started_again(
     run.wait()
     if wait:
         wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "the jobs are done")
-        for manifest in shards.results.glob("minilm/shards/*.json"):
-            np.load(manifest.with_suffix(".npy"), allow_pickle=False)  # whole
+        for piece in shards.pieces():
+            piece.verify()
     unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
     assert unlock.returncode == 0, unlock.stderr
     shards.finish(shards.start(**FEW))
@@ -198,7 +211,7 @@ def test_run_ended_from_the_terminal(
         wait_for(lambda: not shards.running(), 60, "the jobs are cancelled")
     else:
         wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "the jobs are done")
-        assert list(shards.results.glob("minilm/shards/*.npy"))
+        assert shards.pieces()
     unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
     assert unlock.returncode == 0, unlock.stderr
     shards.finish(shards.start(**FEW))
@@ -239,8 +252,8 @@ def small_disk(shards: SlurmWorkflow) -> Iterator[Path]:
 def test_full_disk(shards: SlurmWorkflow, short: Prepared, small_disk: Path) -> None:
     output = shards.finish(shards.start("--retries", "0", **FEW), code=1).output
     assert "No space left on device" in output
-    for manifest in small_disk.glob("shards/*.json"):
-        np.load(manifest.with_suffix(".npy"), allow_pickle=False)  # what has a name is whole
+    for piece in shards.pieces():
+        piece.verify()  # what has a manifest is whole
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     shards.finish(shards.start(**FEW))
     check(shards, short)
@@ -254,7 +267,7 @@ def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) ->
     output = done.stdout + done.stderr
     assert done.returncode == 1
     assert "was given a GPU but sees none" in output
-    assert not list(shards.results.glob("minilm/shards/*.npy"))
+    assert not list(shards.results.glob("minilm/vectors/*.npy"))
 
 
 @pytest.mark.slow
@@ -267,10 +280,7 @@ def test_a_hundred_small_shards(shards: SlurmWorkflow, short: Prepared) -> None:
     cosines = (shards.embeddings()[:80] * short.embeddings).sum(axis=1)
     assert cosines.min() > 0.99999
     elapsed = [seconds(attempt.end, attempt.start) for attempt in attempts]
-    embedding = [
-        json.loads(path.read_text())["seconds"]
-        for path in shards.results.glob("minilm/shards/*.json")
-    ]
+    embedding = [piece.manifest.seconds for piece in shards.pieces()]
     span = max(attempt.end for attempt in attempts), min(attempt.start for attempt in attempts)
     print(
         f"seconds of a job, median {statistics.median(elapsed):.1f}; of them embedding, median "

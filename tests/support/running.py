@@ -1,6 +1,7 @@
 """Run the workflow in a working directory of its own, as a user would."""
 
 import collections
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from arxiv_embeddings.config.rule_values import shard_names
+from arxiv_embeddings.embedding.store import Piece, pieces_in
 from support.data.make_snapshot import make_snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +94,14 @@ class Workflow:
         """Return the merged matrix of a model."""
         matrix: np.ndarray = np.load(self.results / label / "embeddings.npy", allow_pickle=False)
         return matrix
+
+    def shard_names(self, label: str = "minilm") -> list[str]:
+        """Return the names of the shards that the last look-up planned for a model, in order."""
+        return shard_names(json.loads((self.results / label / "lookup.json").read_text()))
+
+    def pieces(self, label: str = "minilm") -> list[Piece]:
+        """Return the pieces of a model's vector store."""
+        return pieces_in(self.results / label / "vectors")
 
 
 def model(label: str = "minilm", **settings: Any) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
 
     tokens = read_rows(arguments.tokens, ["tokens"], papers)["tokens"]
     save(draw_tokens(tokens, manifest["encoder"]["max_length"], label), folder / "tokens")
-    save(draw_throughput(manifest["shards"], label), folder / "throughput")
+    save(draw_throughput(manifest["pieces"], label), folder / "throughput")
     log.info("Drew the figures of %s in %s.", label, folder)
 
 

@@ -70,23 +70,24 @@ def make_evaluation(folder: Path, seed: int = 0) -> None:
     pq.write_table(pa.table({"row": rows, "tokens": tokens}), evaluation / "tokens.parquet")
 
 
-def make_manifest(path: Path, papers: int, shards: int = 6, seed: int = 0) -> None:
+def make_manifest(path: Path, papers: int, pieces: int = 6, seed: int = 0) -> None:
     """Write the part of a model's manifest that the figures read."""
     rng = np.random.default_rng(seed)
     made = [
         {
-            "shard": f"{number:05d}",
-            "papers": papers // shards,
-            "papers_resumed": 0,
+            "piece": f"3f2a9c1b-{number:05d}-00c0ffee",
+            "shard": f"3f2a9c1b-{number:05d}",
+            "papers": papers // pieces,
+            "seconds": 60.0,
             "papers_per_second": round(float(rng.normal(1_900, 60)), 1),
             "tokens_per_second": round(float(rng.normal(410_000, 9_000)), 1),
             "device": {"type": "cuda", "name": "NVIDIA H100 80GB HBM3"},
         }
-        for number in range(shards)
+        for number in range(pieces)
     ]
     encoder = {"max_length": 256, "prompt": ""}
     path.write_text(
-        json.dumps({"encoder": encoder, "embeddings": {"shape": [papers, 8]}, "shards": made})
+        json.dumps({"encoder": encoder, "embeddings": {"shape": [papers, 8]}, "pieces": made})
     )
 
 

@@ -120,7 +120,7 @@ ALLOWED = {
     "sample.seed": "A whole number from 0 to 4294967295",
     "shards.size": "A whole number of papers from 1 upward",
     "corpus.name": "letters, digits, and . _ - after the first character",
-    "corpus.format": "arxiv (the metadata snapshot; the default), wos (a folder",
+    "corpus.format": "arxiv (the metadata snapshot), wos (a folder",
     "corpus.categories": "A list of one or more category prefixes, or all.",
     "corpus.categories[0]": 'A category prefix such as "cs.", without spaces.',
     "corpus.max_bad_records": "Share of unreadable records, 0 to 1",
@@ -190,7 +190,7 @@ def test_newline_after_a_name_is_refused_or_removed(
     ("place", "keys"),
     [
         ("corpus", "name, format, categories, columns, max_bad_records"),
-        ("sample", "size, seed"),
+        ("sample", "size, seed, order"),
         ("shards", "size"),
         ("models[0]", "label, name, revision"),
     ],
@@ -206,9 +206,9 @@ def test_value_in_place_of_a_mapping_is_reported_with_the_keys(
 @pytest.mark.parametrize(
     ("place", "known"),
     [
-        ("", "snapshot, corpus, sample, shards, models"),
+        ("", "snapshot, corpus, sample, shards, vector_store, models"),
         ("corpus", "name, format, categories, columns, max_bad_records"),
-        ("sample", "size, seed"),
+        ("sample", "size, seed, order"),
         ("shards", "size"),
         (
             "models[0]",
@@ -329,7 +329,7 @@ def test_missing_column_is_reported(key: str, table: Config, tmp_path: Path) -> 
 def test_table_without_columns_is_reported(table: Config, tmp_path: Path) -> None:
     (error,) = errors(changed(table, "corpus.columns", ...), tmp_path)
     assert error == (
-        "corpus: 'columns' is a required property: Name the columns of the table, see corpus.columns in "
+        "corpus: 'columns' is a required property. Name the columns of the table, see corpus.columns in "
         "config/README.md."
     )
 

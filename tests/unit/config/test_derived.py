@@ -1,7 +1,6 @@
-"""What the rules derive from a config: options, prefixes, sizes, shards and the summary."""
+"""What the rules derive from a config: prefixes, sizes, settings and the summary."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,14 @@ from arxiv_embeddings.config.derived import (
     category_prefixes,
     check_sample_size,
     encoder_settings,
-    format_options,
     has_gpu,
+    most_papers,
     read_filter_report,
-    report_matches,
-    shard_ranges,
     snapshot_bytes,
     summary,
 )
 
 WOS: dict[str, Any] = {"name": "wos", "format": "wos"}
-COLUMNS = {"id": "it's {no}", "text": ["a b", "é"], "category 1": "$x"}
 
 
 @pytest.fixture
@@ -33,19 +29,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("key", [{}, {"format": "arxiv"}])
-def test_nothing_is_added_to_the_command_for_arxiv(key: dict[str, str]) -> None:
-    """Otherwise Snakemake would see a changed command and recompute finished results."""
-    corpus = {"name": "arxiv", "categories": ["cs.", "physics."], **key}
-    assert format_options(corpus) == ""
+def test_categories_are_prefixes() -> None:
+    corpus = {"name": "arxiv", "format": "arxiv", "categories": ["cs.", "physics."]}
     assert category_prefixes(corpus) == ["cs.", "physics."]
-
-
-def test_format_options_are_those_of_the_command() -> None:
-    assert format_options(WOS) == " --format wos"
-    words = shlex.split(format_options({"name": "a", "format": "table", "columns": COLUMNS}))
-    assert words[:3] == ["--format", "table", "--columns"]
-    assert json.loads(words[3]) == COLUMNS
 
 
 @pytest.mark.parametrize("corpus", [WOS, {**WOS, "categories": "all"}])
@@ -55,15 +41,42 @@ def test_all_categories_need_no_prefix(corpus: dict[str, Any]) -> None:
 
 def test_size_of_a_folder_is_the_sum_of_its_three_files(folder: Path) -> None:
     assert snapshot_bytes(folder, WOS) == 6
-    assert snapshot_bytes(folder / "Y.txt", {"name": "arxiv"}) == 100
+    assert snapshot_bytes(folder / "Y.txt", {"name": "a", "format": "arxiv"}) == 100
 
 
-def test_report_of_other_categories_or_bytes_does_not_match(folder: Path) -> None:
-    report = {"snapshot": {"bytes": 6}, "categories": []}
-    assert report_matches(report, folder, WOS)
-    assert not report_matches(report, folder, {**WOS, "categories": ["1."]})
-    (folder / "YL1.txt").write_bytes(bytes(3))
-    assert not report_matches(report, folder, WOS)
+def write(folder: Path, *lines: str) -> Path:
+    """Write a file of these lines."""
+    path = folder / "snapshot"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("corpus_format", "shortest"),
+    [
+        ("arxiv", '{"id":"","title":"","abstract":"","categories":""}'),
+        ("table", "a,b"),
+    ],
+)
+def test_a_snapshot_holds_at_most_as_many_papers_as_the_shortest_records(
+    corpus_format: str, shortest: str, tmp_path: Path
+) -> None:
+    for papers in (1, 3, 100):
+        most = most_papers(write(tmp_path, *[shortest] * papers), corpus_format)
+        assert most is not None
+        assert papers <= most <= papers * 1.05
+
+
+def test_the_shortest_file_of_a_web_of_science_set_decides(tmp_path: Path) -> None:
+    for name, line in (("X.txt", "a long text"), ("YL1.txt", "1"), ("YL2.txt", "12")):
+        (tmp_path / name).write_text(f"{line}\n" * 10)
+    assert most_papers(tmp_path, "wos") == 10
+
+
+@pytest.mark.parametrize("start", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"])
+def test_the_size_of_a_packed_snapshot_tells_nothing(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "packed").write_bytes(start + bytes(100))
+    assert most_papers(tmp_path / "packed", "arxiv") is None
 
 
 def test_summary_shows_format_and_categories(folder: Path) -> None:
@@ -74,31 +87,35 @@ def test_summary_shows_format_and_categories(folder: Path) -> None:
         "models": [],
     }
     text = summary(config, folder, "results/wos", gpu=False)
-    assert f"{folder} (0.00 GB, format wos)" in text
-    assert "3 papers of all categories, drawn with seed 1, in 2 shard(s)" in text
-    arxiv = {**config, "corpus": {"name": "a", "categories": ["cs.", "math."]}}
+    assert f"Snapshot  {folder} (0.00 GB, format wos)\n" in text
+    assert "Papers    3 papers of all categories, drawn with seed 1\n" in text
+    jobs = "papers whose vectors are in the vector store need none\n"
+    assert f"Jobs      at most 2 shard(s) of up to 2; {jobs}" in text
+    assert text.endswith("Results   results/wos")
+    arxiv = {**config, "corpus": {"name": "a", "format": "arxiv", "categories": ["cs.", "math."]}}
     text = summary(arxiv, folder / "X.txt", "results/a", gpu=False)
     assert "X.txt (0.00 GB)\n" in text
     assert "3 papers of cs., math., drawn" in text
     everything = {**config, "sample": {"size": "all", "seed": 1}, "shards": {"size": 5_000}}
     text = summary(everything, folder, "results/wos", gpu=True)
-    assert "all papers of all categories, drawn with seed 1, in shards of 5,000\n" in text
+    assert "Papers    all papers of all categories, drawn with seed 1\n" in text
+    assert f"Jobs      shards of up to 5,000; {jobs}" in text
     assert "Device    GPU\n" in text
 
 
-@pytest.mark.parametrize(
-    ("papers", "size", "ranges"),
-    [
-        (0, 10, {}),
-        (9, 10, {"00000": (0, 9)}),
-        (10, 10, {"00000": (0, 10)}),
-        (21, 10, {"00000": (0, 10), "00001": (10, 20), "00002": (20, 21)}),
-    ],
-)
-def test_shards_cover_all_papers(
-    papers: int, size: int, ranges: dict[str, tuple[int, int]]
-) -> None:
-    assert shard_ranges(papers, size) == ranges
+def test_summary_shows_the_settings_of_each_model(folder: Path) -> None:
+    asked = {"pooling": "mean", "max_length": 64, "normalize": True, "dtype": "float32"}
+    model = {"label": "minilm", "name": "some/model", "prompt": "", "dimensions": None, **asked}
+    config = {
+        "corpus": WOS,
+        "sample": {"size": 3, "seed": 1},
+        "shards": {"size": 2},
+        "models": [model, {**model, "label": "other", "max_length": "auto"}],
+    }
+    lines = summary(config, folder, "results/wos", gpu=False).splitlines()
+    settings = "some/model (pooling mean, max_length {}, normalize True, dtype float32)"
+    assert f"Model     minilm: {settings.format(64)}" in lines
+    assert f"Model     other: {settings.format('auto')}" in lines
 
 
 def test_encoder_settings_are_those_of_the_model() -> None:

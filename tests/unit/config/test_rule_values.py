@@ -1,6 +1,5 @@
 """Inputs and parameters of rules that follow from the config."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from arxiv_embeddings.config.rule_values import (
     encoder_json,
     model_source,
     paper_link,
-    recorded_config,
     revision_option,
     scores_by_model,
+    shard_bounds,
+    shard_names,
 )
 
 
@@ -71,16 +71,30 @@ def test_encoder_settings_are_one_line_that_can_be_read_back() -> None:
     assert EncoderSettings.from_json(line) == EncoderSettings(**model)
 
 
-def test_manifest_records_one_model_and_no_other() -> None:
-    first, second = {"label": "first", "pooling": "mean"}, {"label": "second", "pooling": "cls"}
-    shared: dict[str, Any] = {
-        "snapshot": "snapshot.json",
-        "corpus": {"name": "arxiv", "categories": ["cs."]},
-        "sample": {"size": 10, "seed": 1},
-        "shards": {"size": 5},
+@pytest.mark.parametrize(
+    ("missing", "bounds"),
+    [
+        (0, []),
+        (9, [(0, 9)]),
+        (10, [(0, 10)]),
+        (21, [(0, 10), (10, 20), (20, 21)]),
+    ],
+)
+def test_shards_cover_all_missing_texts(missing: int, bounds: list[tuple[int, int]]) -> None:
+    lookup = {
+        **{"lookup": "3f2a9c1b", "papers": 100, "missing": missing},
+        **{"shard_size": 10, "shards": len(bounds)},
     }
-    recorded = recorded_config({**shared, "models": [first, second]}, second)
-    assert json.loads(recorded) == {**shared, "model": second}
+    names = shard_names(lookup)
+    assert names == [f"3f2a9c1b-0000{number}" for number in range(len(bounds))]
+    assert [shard_bounds(lookup, name) for name in names] == bounds
+
+
+def test_a_run_may_have_more_shards_than_five_digits_can_count() -> None:
+    lookup = {"lookup": "12345678", "missing": 120_000, "shard_size": 1, "shards": 120_000}
+    names = shard_names(lookup)
+    assert names[99_999:100_001] == ["12345678-99999", "12345678-100000"]
+    assert shard_bounds(lookup, names[-1]) == (119_999, 120_000)
 
 
 def test_scores_follow_the_label_of_their_model() -> None:

@@ -97,6 +97,12 @@ def change(key: str, value: Any) -> Callable[[Old], None]:
     return damage
 
 
+def test_the_time_of_a_shard_that_was_resumed_is_not_known(old: Old) -> None:
+    change("papers_resumed", 5)(old)
+    old.adopt()
+    assert [piece.manifest.seconds for piece in pieces_in(old.store)] == [1.5, 0.0]
+
+
 def flip(old: Old) -> None:
     path = old.shards / "00001.npy"
     data = bytearray(path.read_bytes())

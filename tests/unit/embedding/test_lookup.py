@@ -63,6 +63,7 @@ def test_nothing_is_there_at_first(store: Store) -> None:
     assert found.encoder.pooling == "mean"  # as the checkpoint declares it
     record = found.record(shard_size=15)
     assert (record["papers"], record["missing"], record["shards"]) == (PAPERS, PAPERS, 3)
+    assert record["found"] == 0
     assert json.loads(json.dumps(record)) == record
 
 
@@ -70,6 +71,7 @@ def test_only_what_is_missing_is_asked_for(store: Store, texts: list[str]) -> No
     store.add(texts[5:30])
     found = store.find()
     assert found.missing.tolist() == [*range(5), *range(30, PAPERS)]
+    assert found.found == 25
     assert found.record(15)["shards"] == 1
     store.add([*texts[:5], *texts[30:]])
     found = store.find()
@@ -81,7 +83,9 @@ def test_equal_texts_are_asked_for_once(tmp_path: Path, bert: Path) -> None:
     store = Store(tmp_path, bert, ["a", "b", "a", "c", "b"])
     assert store.find(5).missing.tolist() == [0, 1, 3]
     store.add(["b"])
-    assert store.find(5).missing.tolist() == [0, 3]
+    found = store.find(5)
+    assert found.missing.tolist() == [0, 3]
+    assert found.found == 2  # of the other three two are equal
 
 
 def test_the_names_of_shards_stand_for_their_texts_and_settings(

@@ -1,4 +1,4 @@
-"""Settings and manifests of shards that several tests share."""
+"""Settings and manifests of vectors that several tests share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,16 +18,23 @@ def settings() -> EncoderSettings:
 
 
 @pytest.fixture(scope="session")
-def shard_manifest() -> Manifest:
-    """Return what the estimate reads of a shard's manifest; keywords replace its values."""
+def piece_manifest() -> Manifest:
+    """Return the manifest of a piece of vectors, 1,000 tokens in 10 s; keywords replace its values."""
 
     def make(**changes: Any) -> dict[str, Any]:
         return {
+            "shard": "3f2a9c1b-00000",
+            "papers": 5,
+            "dimensions": 384,
+            "texts_sha256": "0" * 64,
+            "vectors_sha256": "0" * 64,
             "checkpoint": CHECKPOINT,
             "encoder": {**SETTINGS.to_dict(), "dtype": "bfloat16"},
             "device": {"type": "cuda", "name": "NVIDIA A100", "count": 1},
-            "tokens_per_second": 100.0,
+            "attention": "",
+            "tokens": 1_000,
             "seconds": 10.0,
+            "versions": {},
             **changes,
         }
 

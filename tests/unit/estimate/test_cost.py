@@ -120,7 +120,7 @@ def test_the_table_of_an_estimate() -> None:
         "Tokens   6 M: 200 ± 196 per paper, counted on 4 drawn papers (median 105, longest 600)",
         "Cut      25.0% of the papers are longer than max_length (500); 11.1% of all tokens are cut off",
         "Compute  120 GFLOP, 20 kFLOP per token",
-        "Disk     92.2 MB: shards and merged matrix, float32, 384 dimensions",
+        "Disk     92.2 MB: vector store and merged matrix, float32, 384 dimensions",
         "",
         "device                        tokens/s  dev.-hours   per shard  start-up  shards.size  basis",
         "A device with a long name o       20 k        0.11     2.2 min       23%       30,000  given",
@@ -133,7 +133,7 @@ def estimate(script: Script, folder: Path, **changes: Any) -> subprocess.Complet
     return script(
         "estimate_cost.py",
         *("--drawn", folder / "drawn.parquet", "--models", folder / "minilm"),
-        *("--encoders", (folder / "settings.json").read_text(), "--shards", folder / "shards"),
+        *("--encoders", (folder / "settings.json").read_text(), "--stores", folder / "vectors"),
         *(
             part
             for name, value in options.items()
@@ -144,16 +144,16 @@ def estimate(script: Script, folder: Path, **changes: Any) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def run_folder(
-    minilm: Path, shard_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
+    minilm: Path, piece_manifest: Manifest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """40 drawn papers, a model, and a finished shard."""
+    """40 drawn papers, a model, and a piece of vectors."""
     folder = tmp_path_factory.mktemp("run")
     fetch_model(str(minilm), None, folder / "minilm")
     topics = [f"paper number {number}" for number in range(40)]
     pq.write_table(pa.table({"id": topics, "topic": topics}), folder / "drawn.parquet")
-    (folder / "shards").mkdir()
-    manifest = shard_manifest(checkpoint=checkpoint_identity(folder / "minilm"))
-    (folder / "shards/00000.json").write_text(json.dumps(manifest))
+    (folder / "vectors").mkdir()
+    manifest = piece_manifest(checkpoint=checkpoint_identity(folder / "minilm"))
+    (folder / "vectors/3f2a9c1b-00000-00c0ffee.json").write_text(json.dumps(manifest))
     encoder = {**manifest["encoder"], "dtype": "auto"}
     (folder / "settings.json").write_text(EncoderSettings(**encoder).to_json())
     return folder
@@ -170,7 +170,7 @@ def test_the_command_prints_measured_given_and_published_rates(
     assert any(line.endswith("float32, 384 dimensions") for line in lines)
     [measured] = [line for line in lines if line.startswith("NVIDIA A100")]
     assert measured.split()[2] == "100"
-    assert "measured: 1 shard(s), bfloat16" in measured
+    assert "measured: 1 k tokens, bfloat16" in measured
     [given] = [line for line in lines if line.startswith("yours")]
     assert given.split()[1:3] == ["5", "k"]
     assert sum("not measured" in line for line in lines) == len(PEAKS)

@@ -1,4 +1,4 @@
-"""Rates of devices: of finished shards, and derived from data sheets."""
+"""Rates of devices: of computed vectors, and derived from data sheets."""
 
 import json
 from collections.abc import Callable
@@ -24,40 +24,38 @@ def write(folder: Path, *manifests: dict[str, Any]) -> None:
         (folder / f"{number:05d}.json").write_text(json.dumps(manifest))
 
 
-def test_rates_are_those_of_finished_shards_by_device_and_dtype(
-    tmp_path: Path, shard_manifest: Manifest
+def test_rates_are_those_of_computed_vectors_by_device_and_dtype(
+    tmp_path: Path, piece_manifest: Manifest
 ) -> None:
-    checkpoint = shard_manifest()["checkpoint"]
+    checkpoint = piece_manifest()["checkpoint"]
     write(
         tmp_path,
-        shard_manifest(),
-        shard_manifest(tokens_per_second=400.0, seconds=30.0),
-        shard_manifest(device={"name": "NVIDIA A100", "count": 4}),
-        # All chunks were resumed.
-        shard_manifest(tokens_per_second=0.0),
-        shard_manifest(checkpoint={**checkpoint, "sha256": "1" * 64}),
+        piece_manifest(),
+        piece_manifest(tokens=12_000, seconds=30.0),
+        piece_manifest(device={"name": "NVIDIA A100", "count": 4}),
+        # Of version 0.1.0, without its time.
+        piece_manifest(seconds=0.0),
+        piece_manifest(checkpoint={**checkpoint, "sha256": "1" * 64}),
     )
     assert measured_rates(tmp_path, checkpoint) == [
-        Rate("NVIDIA A100", (100 * 10 + 400 * 30) / 40, "measured: 2 shard(s), bfloat16"),
-        Rate("4 × NVIDIA A100", 100.0, "measured: 1 shard(s), bfloat16", devices=4),
+        Rate("NVIDIA A100", (100 * 10 + 400 * 30) / 40, "measured: 13 k tokens, bfloat16"),
+        Rate("4 × NVIDIA A100", 100.0, "measured: 1 k tokens, bfloat16", devices=4),
     ]
 
 
-def test_a_damaged_manifest_is_refused(tmp_path: Path, shard_manifest: Manifest) -> None:
-    write(tmp_path, shard_manifest(), {})
+def test_a_damaged_manifest_is_refused(tmp_path: Path, piece_manifest: Manifest) -> None:
+    write(tmp_path, piece_manifest(), {})
     with pytest.raises(InputError) as caught:
-        measured_rates(tmp_path, shard_manifest()["checkpoint"])
+        measured_rates(tmp_path, piece_manifest()["checkpoint"])
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path}/00001.json is not the manifest of a shard (")
-    assert message.endswith(
-        "Delete it and its .npy file, and run snakemake again to recompute the shard."
-    )
+    assert message.startswith(f"{tmp_path}/00001.json is not the manifest of a piece of vectors (")
+    assert message.endswith("Delete it; the next run computes what is missing.")
 
 
-def test_without_finished_shards_there_is_no_measured_rate(
-    tmp_path: Path, shard_manifest: Manifest
+def test_without_computed_vectors_there_is_no_measured_rate(
+    tmp_path: Path, piece_manifest: Manifest
 ) -> None:
-    assert measured_rates(tmp_path / "shards", shard_manifest()["checkpoint"]) == []
+    assert measured_rates(tmp_path / "vectors", piece_manifest()["checkpoint"]) == []
 
 
 def test_published_rates_follow_the_flop_and_the_dtype() -> None:

@@ -188,10 +188,11 @@ def test_scores_are_drawn_with_models_and_omissions(tmp_path: Path) -> None:
     assert {"one", "two", "V-measure", "omitted", "flat clustering: MiniBatchKMeans"} <= set(shown)
 
 
-def test_throughput_omits_shards_that_embedded_nothing(tmp_path: Path) -> None:
+def test_throughput_omits_pieces_whose_time_is_not_known(tmp_path: Path) -> None:
     make_manifest(tmp_path / "manifest.json", papers=600)
-    shards = json.loads((tmp_path / "manifest.json").read_text())["shards"]
-    shards[0].update(papers_resumed=100, papers_per_second=0.0)
-    save(draw_throughput(shards, "m"), tmp_path / "throughput")
+    pieces = json.loads((tmp_path / "manifest.json").read_text())["pieces"]
+    pieces[0].update(seconds=0.0, papers_per_second=0.0, tokens_per_second=0.0)
+    save(draw_throughput(pieces, "m"), tmp_path / "throughput")
     shown = texts(tmp_path / "throughput.svg")
-    assert "m: throughput of 6 shards (1 not shown: all papers from an earlier run)" in shown
+    title = "m: throughput of 6 pieces of the vector store (1 not shown: time not known)"
+    assert title in shown

@@ -13,7 +13,7 @@ from arxiv_embeddings.slurm.jobs import (
     parse_squeue,
     queued_jobs,
 )
-from support.slurm_runs import MODEL, NAME, SACCT, SQUEUE, TRES, prints, record_in
+from support.slurm_runs import LOOKUP, MODEL, NAME, SACCT, SQUEUE, TRES, prints, record_in
 
 Commands = Callable[..., None]
 
@@ -21,22 +21,22 @@ Commands = Callable[..., None]
 def test_how_each_attempt_ended() -> None:
     attempts = [(one.model, one.shard, one.ended) for one in parse_sacct(SACCT)]
     assert attempts == [
-        (MODEL, "00000", "COMPLETED"),
-        (MODEL, "00001", "FAILED with exit code 3"),
-        (MODEL, "00002", "OUT_OF_MEMORY"),
-        (MODEL, "00003", "TIMEOUT after 1 min 27 s"),
-        (MODEL, "00004", "CANCELLED"),
-        (MODEL, "00005", "REQUEUED"),
-        (MODEL, "00005", "COMPLETED"),
-        ("bge-m3", "00010", "PREEMPTED"),
-        ("bge-m3", "00011", "NODE_FAIL on node1"),
+        (MODEL, f"{LOOKUP}-00000", "COMPLETED"),
+        (MODEL, f"{LOOKUP}-00001", "FAILED with exit code 3"),
+        (MODEL, f"{LOOKUP}-00002", "OUT_OF_MEMORY"),
+        (MODEL, f"{LOOKUP}-00003", "TIMEOUT after 1 min 27 s"),
+        (MODEL, f"{LOOKUP}-00004", "CANCELLED"),
+        (MODEL, f"{LOOKUP}-00005", "REQUEUED"),
+        (MODEL, f"{LOOKUP}-00005", "COMPLETED"),
+        ("bge-m3", f"{LOOKUP}-00010", "PREEMPTED"),
+        ("bge-m3", f"{LOOKUP}-00011", "NODE_FAIL on node1"),
     ]
 
 
 def sacct_line(
     *,
     state: str = "COMPLETED",
-    comment: str = "rule_embed_shard_wildcards_m_00001",
+    comment: str = f"rule_embed_shard_wildcards_m_{LOOKUP}-00001",
     elapsed: str = "3",
     tres: str = TRES,
     exit_code: str = "0:0",
@@ -64,26 +64,26 @@ def test_how_an_attempt_ended_by_state_and_exit_code(
 
 
 def test_the_comment_in_the_accounting_is_used_where_a_site_stores_it() -> None:
-    comment = "rule_embed_shard_wildcards_a_b_00001"
+    comment = f"rule_embed_shard_wildcards_a_b_{LOOKUP}-00001"
     for submit_line in (None, "sbatch -p x"):
         found = parse_sacct(sacct_line(comment=comment, submit_line=submit_line))
-        assert [(one.model, one.shard) for one in found] == [("a_b", "00001")]
+        assert [(one.model, one.shard) for one in found] == [("a_b", f"{LOOKUP}-00001")]
 
 
 @pytest.mark.parametrize("label", ["my_model.v1", "a_00001", "_-.", "a-b_c.d_2", "7"])
 def test_labels_with_dots_dashes_and_underscores(label: str) -> None:
-    comment = f"rule_embed_shard_wildcards_{label}_00012"
+    comment = f"rule_embed_shard_wildcards_{label}_{LOOKUP}-00012"
     in_queue = parse_squeue(f"1|RUNNING|0:04|node1|t|/w|{comment}")
     by_submit_line = parse_sacct(
         sacct_line(comment="", submit_line=f"sbatch --comment {comment} -p x")
     )
     quoted = parse_sacct(sacct_line(comment="", submit_line=f"sbatch --comment='{comment}'"))
     for found in (in_queue, by_submit_line, quoted):
-        assert [(job.model, job.shard) for job in found] == [(label, "00012")]
+        assert [(job.model, job.shard) for job in found] == [(label, f"{LOOKUP}-00012")]
 
 
 def test_jobs_of_other_rules_and_damaged_lines_are_skipped() -> None:
-    others = ["rule_merge_shards_wildcards_m", "rule_embed_shard_wildcards_m_", "", "(null)", "x"]
+    others = ["rule_merge_vectors_wildcards_m", "rule_embed_shard_wildcards_m_", "", "(null)", "x"]
     assert not parse_squeue("\n".join(f"1|RUNNING|0:04|n|t|/w|{other}" for other in others))
     assert not parse_sacct("\n".join(sacct_line(comment=other) for other in others))
     assert not parse_sacct("\n".join(sacct_line(comment=other, submit_line="") for other in others))
@@ -113,8 +113,12 @@ def test_an_attempt_without_a_time_lasted_0_seconds() -> None:
 
 
 def test_a_line_of_squeue_with_bars_in_the_folder() -> None:
-    jobs = parse_squeue("1|RUNNING|1-02:03:04|node1|t|/a|b|rule_embed_shard_wildcards_m_00000")
-    assert jobs == [QueuedJob("1", "RUNNING", "1-02:03:04", "node1", "t", "/a|b", "m", "00000")]
+    jobs = parse_squeue(
+        f"1|RUNNING|1-02:03:04|node1|t|/a|b|rule_embed_shard_wildcards_m_{LOOKUP}-00000"
+    )
+    assert jobs == [
+        QueuedJob("1", "RUNNING", "1-02:03:04", "node1", "t", "/a|b", "m", f"{LOOKUP}-00000")
+    ]
 
 
 def test_history_is_of_this_working_directory(
@@ -177,7 +181,7 @@ def test_history_without_submit_lines(commands: Commands, folder: Path) -> None:
     record = record_in(folder, models=["m"])
     commands(sacct=f'case "$*" in *SubmitLine*) exit 1;; esac\n{prints(sacct_line())}')
     history = job_history(record)
-    assert history is not None and [one.shard for one in history] == ["00001"]
+    assert history is not None and [one.shard for one in history] == [f"{LOOKUP}-00001"]
 
 
 def test_no_answer_differs_from_no_job(commands: Commands, folder: Path) -> None:
@@ -211,13 +215,15 @@ def test_a_corpus_with_another_model_does_not_claim_the_job(
     mine = record_in(tmp_path / "results/arxiv", started="2026-11-23T09:00:00")
     record_in(tmp_path / "results/demo", models=["other"], started="2026-11-23T09:36:00")
     commands(squeue=prints(SQUEUE.replace("WORKDIR", str(tmp_path))))
-    assert [job.shard for job in queued_jobs(mine) or []] == ["00003"]
+    assert [job.shard for job in queued_jobs(mine) or []] == [f"{LOOKUP}-00003"]
     # A damaged run record of another corpus does not hide the job.
     (tmp_path / "results/demo/run.json").write_text("{")
-    assert [job.shard for job in queued_jobs(mine) or []] == ["00003"]
+    assert [job.shard for job in queued_jobs(mine) or []] == [f"{LOOKUP}-00003"]
 
 
 def test_a_job_without_a_time_of_submission_is_counted(commands: Commands, folder: Path) -> None:
     record = record_in(folder, started=datetime.datetime.max.isoformat(timespec="seconds"))
-    commands(squeue=prints(f"7|PENDING|0:00||N/A||rule_embed_shard_wildcards_{MODEL}_00000"))
-    assert [job.shard for job in queued_jobs(record) or []] == ["00000"]
+    commands(
+        squeue=prints(f"7|PENDING|0:00||N/A||rule_embed_shard_wildcards_{MODEL}_{LOOKUP}-00000")
+    )
+    assert [job.shard for job in queued_jobs(record) or []] == [f"{LOOKUP}-00000"]

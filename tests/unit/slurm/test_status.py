@@ -11,6 +11,7 @@ from arxiv_embeddings.slurm.jobs import parse_sacct
 from arxiv_embeddings.slurm.shard_states import read_state
 from arxiv_embeddings.slurm.status import efficiency, status_lines, summary_lines
 from support.slurm_runs import (
+    LOOKUP,
     MODEL,
     SACCT,
     SQUEUE,
@@ -18,9 +19,13 @@ from support.slurm_runs import (
     attempt,
     chunk,
     finish,
+    look_up,
+    planned_in,
     prints,
     queued,
     record_in,
+    report,
+    shard_name,
 )
 
 SCRIPTS = Path(status.__file__).parents[2]
@@ -31,39 +36,40 @@ Commands = Callable[..., None]
 
 
 def test_status_of_a_run_with_jobs(folder: Path) -> None:
-    record = record_in(folder)
-    finish(record, "00000", START + 10)
-    chunk(record, "00001", "a", rows=1, written=START + 5)
-    chunk(record, "00002", "a", rows=60, written=START + 15)
-    jobs = [queued("00002", "RUNNING"), queued("00002", "PENDING"), queued("00003", "PENDING")]
+    record = planned_in(folder)
+    finish(record, 0, START + 10)
+    chunk(record, 1, "a", rows=1, written=START + 5)
+    chunk(record, 2, "a", rows=60, written=START + 15)
+    jobs = [queued(2, "RUNNING"), queued(2, "PENDING"), queued(3, "PENDING")]
     assert status_lines(record, jobs, START + 20) == [
         f"{folder}: SLURM jobs, started 2026-11-23 09:36:00, 20 s ago",
         "",
         f"  {MODEL}",
         "    shards   1 of 7 done, 1 running, 5 waiting (1 queued, 1 begun)",
         "    papers   361 of 2,100 (17%)",
-        "    running  00002  job 7 on node2, 1:18, also job 7, 60 of 300 papers, last chunk 5 s ago",
+        f"    running  {LOOKUP}-00002  job 7 on node2, 1:18, also job 7, 60 of 300 papers, last chunk 5 s ago",
         "    papers/s 51.6 recently, 18.1 over the run",
         "    ETA      34 s (Mon 09:36)",
     ]
 
 
 def test_status_says_where_squeue_does_not_answer(folder: Path) -> None:
-    record = record_in(folder)
-    (folder / MODEL / "shards").mkdir(parents=True)
-    (folder / MODEL / "shards/.00002.npy.node1-17.partial").touch()
+    record = planned_in(folder)
+    store = folder / MODEL / "vectors"
+    store.mkdir()
+    (store / f".{LOOKUP}-00002-abcdef01.npy.node1-17.partial").touch()
     lines = status_lines(record, None, START + 20)
     assert (
         lines[1] == "  squeue does not answer: running shards are detected from their files alone"
     )
-    assert "    running  00002  0 of 300 papers" in lines
-    local = status_lines(record_in(folder, executor="local"), None)
+    assert f"    running  {LOOKUP}-00002  0 of 300 papers" in lines
+    local = status_lines(planned_in(folder, executor="local"), None)
     assert ": local jobs, started " in local[0]
     assert not any("squeue does not answer" in line for line in local)
 
 
 def test_status_before_anything_is_finished(folder: Path) -> None:
-    lines = status_lines(record_in(folder), [], START + 5)
+    lines = status_lines(planned_in(folder), [], START + 5)
     assert lines[3:] == [
         "    shards   0 of 7 done, 0 running, 7 waiting",
         "    papers   0 of 2,100 (0%)",
@@ -76,15 +82,40 @@ def test_status_before_anything_is_finished(folder: Path) -> None:
 def test_status_before_the_filter_has_finished(folder: Path) -> None:
     lines = status_lines(record_in(folder, papers=None), [], START - 5)
     assert lines[3:5] == [
-        "    shards   0 done, 0 running; the total is known once filtering has finished",
+        "    shards   not known yet: which papers need a job is known once find_vectors has finished",
         "    papers   0",
     ]
 
 
+def test_status_tells_what_the_vector_store_had(folder: Path) -> None:
+    record = record_in(folder)
+    look_up(record, found=1500, missing=600)
+    assert status_lines(record, [], START + 5)[3:6] == [
+        "    shards   0 of 2 done, 0 running, 2 waiting",
+        "    papers   1,500 of 2,100 (71%)",
+        "    found    1,500 of 2,100 had their vectors in the vector store",
+    ]
+    summary = "    found       1,500 papers had their vectors in the vector store"
+    assert summary in summary_lines(record, None)
+
+
+def test_status_where_all_vectors_were_found(folder: Path) -> None:
+    record = record_in(folder)
+    look_up(record, found=2100, missing=0)
+    lines = [
+        "    shards   none needed",
+        "    papers   2,100 of 2,100 (100%)",
+        "    all vectors were in the vector store, only merging is left",
+    ]
+    assert status_lines(record, [], START + 5)[3:] == lines
+    (folder / MODEL / "manifest.json").touch()
+    assert status_lines(record, [])[-1] == "    all vectors were in the vector store, merged"
+
+
 def test_status_of_a_finished_run(folder: Path) -> None:
-    record = record_in(folder, papers=300)
-    finish(record, "00000", START + 5)
-    assert status_lines(record, [])[-1] == "    all shards are done, not merged yet"
+    record = planned_in(folder, papers=300)
+    finish(record, 0, START + 5)
+    assert status_lines(record, [])[-1] == "    all shards are done, only merging is left"
     (folder / MODEL / "manifest.json").touch()
     lines = status_lines(record, [])
     assert lines[-1] == "    all shards are done, merged"
@@ -92,10 +123,10 @@ def test_status_of_a_finished_run(folder: Path) -> None:
 
 
 def test_a_manifest_that_cannot_be_read_is_a_warning(folder: Path) -> None:
-    record = record_in(folder, papers=300 * 12)
+    record = planned_in(folder, papers=300 * 12)
     for number in range(12):
-        finish(record, f"{number:05d}", START + 10).write_text("{")
-    named = ", ".join(f"{number:05d}" for number in range(10))
+        finish(record, number, START + 10).write_text("{")
+    named = ", ".join(shard_name(number) for number in range(10))
     for lines in (status_lines(record, []), summary_lines(record, [])):
         (line,) = (line for line in lines if "warning" in line)
         assert line.split(maxsplit=1)[1].startswith("manifest not readable")
@@ -106,12 +137,10 @@ def test_a_manifest_that_cannot_be_read_is_a_warning(folder: Path) -> None:
 
 
 def test_summary_of_a_run_with_every_fault(folder: Path) -> None:
-    record = record_in(folder)
-    rates = {"papers_per_second": 150.0, "tokens_per_second": 31_000.0}
-    finish(record, "00000", START + 20, seconds=2, **rates)
-    rates = {"papers_per_second": 15.0, "tokens_per_second": 3_000.0}
-    finish(record, "00005", START + 70, seconds=20, **rates)
-    log = record.log_of(MODEL, "00001")
+    record = planned_in(folder)
+    finish(record, 0, START + 20, seconds=2.0, tokens=62_100)
+    finish(record, 5, START + 70, seconds=20.0, tokens=60_000)
+    log = record.log_of(MODEL, shard_name(1))
     log.parent.mkdir(parents=True)
     log.write_text("t INFO begun\nt ERROR first\nt ERROR The vectors are NaN.\nt INFO end\n")
     history = [one for one in parse_sacct(SACCT) if one.model == MODEL]
@@ -126,26 +155,26 @@ def test_summary_of_a_run_with_every_fault(folder: Path) -> None:
         # 22 s of 122 s
         "    efficiency  18% of the jobs' time was spent on embedding",
         "    papers/s    minimum 15, median 82.5, maximum 150 per shard",
-        "    tokens/s    minimum 3,000, median 17,000, maximum 31,000 per shard",
+        "    tokens/s    minimum 3,000, median 17,025, maximum 31,050 per shard",
         "    Done after more than one attempt",
-        "      00005  REQUEUED (job 1743605 on node2), then COMPLETED (job 1743605 on node2)",
+        f"      {LOOKUP}-00005  REQUEUED (job 1743605 on node2), then COMPLETED (job 1743605 on node2)",
         "    Not done",
-        "      00001  FAILED with exit code 3 (job 1743601 on node1)",
+        f"      {LOOKUP}-00001  FAILED with exit code 3 (job 1743601 on node1)",
         "             The vectors are NaN.",
         f"             {log}",
-        "      00002  OUT_OF_MEMORY (job 1743602 on node2)",
-        f"             {record.log_of(MODEL, '00002')} (was not written)",
-        "      00003  TIMEOUT after 1 min 27 s (job 1743603 on node2)",
-        f"             {record.log_of(MODEL, '00003')} (was not written)",
-        "      00004  CANCELLED (job 1743604 on node1)",
-        f"             {record.log_of(MODEL, '00004')} (was not written)",
-        "    Never attempted: 00006",
+        f"      {LOOKUP}-00002  OUT_OF_MEMORY (job 1743602 on node2)",
+        f"             {record.log_of(MODEL, shard_name(2))} (was not written)",
+        f"      {LOOKUP}-00003  TIMEOUT after 1 min 27 s (job 1743603 on node2)",
+        f"             {record.log_of(MODEL, shard_name(3))} (was not written)",
+        f"      {LOOKUP}-00004  CANCELLED (job 1743604 on node1)",
+        f"             {record.log_of(MODEL, shard_name(4))} (was not written)",
+        f"    Never attempted: {LOOKUP}-00006",
     ]
 
 
 def test_summary_from_the_manifests_alone(folder: Path) -> None:
-    record = record_in(folder, papers=300)
-    finish(record, "00000", START + 20)
+    record = planned_in(folder, papers=300)
+    finish(record, 0, START + 20)
     own = [
         "",
         f"  {MODEL}",
@@ -159,7 +188,7 @@ def test_summary_from_the_manifests_alone(folder: Path) -> None:
     empty = summary_lines(record, [])
     assert "sacct lists no job of this run" in empty[1] and "manifests alone" in empty[1]
     assert empty[2:] == own
-    local = summary_lines(record_in(folder, papers=300, executor="local"), None)
+    local = summary_lines(planned_in(folder, papers=300, executor="local"), None)
     assert "Not a SLURM run" in local[1] and "sacct" not in local[1]
     assert local[2:] == own
     (folder / MODEL / "manifest.json").touch()
@@ -172,58 +201,58 @@ def test_summary_of_a_run_that_failed_before_the_filter_had_finished(folder: Pat
 
 
 def test_efficiency_counts_lost_attempts_but_only_shards_in_the_history(folder: Path) -> None:
-    record = record_in(folder)
-    finish(record, "00000", START + 20, seconds=6)
+    record = planned_in(folder)
+    finish(record, 0, START + 20, seconds=6)
     # Of an earlier run.
-    finish(record, "00001", START - 900, seconds=500)
+    finish(record, 1, START - 900, seconds=500)
     done = read_state(record, MODEL, None).done
     history = [
-        attempt("00000", "TIMEOUT", 10),
-        attempt("00000", "COMPLETED", 10),
-        attempt("00002", "RUNNING", 1000),
+        attempt(0, "TIMEOUT", 10),
+        attempt(0, "COMPLETED", 10),
+        attempt(2, "RUNNING", 1000),
     ]
     assert efficiency(history, done) == pytest.approx(0.3)
     assert efficiency([], done) is None
-    assert efficiency([attempt("00000", "COMPLETED", 0)], done) is None
-    assert efficiency([attempt("00000", "FAILED", 10)], done) is None
+    assert efficiency([attempt(0, "COMPLETED", 0)], done) is None
+    assert efficiency([attempt(0, "FAILED", 10)], done) is None
 
 
 def test_running_jobs_are_not_lost_and_a_retried_shard_is_listed_once(folder: Path) -> None:
     history = [
-        attempt("00000", "FAILED", 3600),
-        attempt("00000", "TIMEOUT", 3600),
-        attempt("00001", "RUNNING", 3600),
-        attempt("00002", "COMPLETED", 3600),
+        attempt(0, "FAILED", 3600),
+        attempt(0, "TIMEOUT", 3600),
+        attempt(1, "RUNNING", 3600),
+        attempt(2, "COMPLETED", 3600),
     ]
-    text = "\n".join(summary_lines(record_in(folder), history))
+    text = "\n".join(summary_lines(planned_in(folder), history))
     assert "GPU-hours   4.00, of which 2.00 in attempts that did not complete" in text
     assert "Done after" not in text
-    assert text.count("00000  FAILED") == 1
+    assert text.count(f"{LOOKUP}-00000  FAILED") == 1
 
 
 def test_attempts_of_another_model_do_not_count(folder: Path) -> None:
-    record = record_in(folder, models=[MODEL, "other"])
-    lines = summary_lines(record, [attempt("00000", "FAILED")])
+    record = planned_in(folder, models=[MODEL, "other"])
+    lines = summary_lines(record, [attempt(0, "FAILED")])
     assert "attempts" not in "\n".join(lines[lines.index("  other") :])
 
 
 def test_a_log_shows_that_a_shard_was_attempted(folder: Path) -> None:
-    record = record_in(folder, papers=600)
-    log = record.log_of(MODEL, "00001")
+    record = planned_in(folder, papers=600)
+    log = record.log_of(MODEL, shard_name(1))
     log.parent.mkdir(parents=True)
     log.write_bytes(b"t ERROR No GPU on node1. \xff\n")
     assert summary_lines(record, None)[-5:] == [
         "    Not done",
-        "      00001  attempted",
+        f"      {LOOKUP}-00001  attempted",
         "             No GPU on node1. \ufffd",
         f"             {log}",
-        "    Never attempted: 00000",
+        f"    Never attempted: {LOOKUP}-00000",
     ]
 
 
 def test_the_last_error_of_a_long_log(folder: Path) -> None:
-    record = record_in(folder, papers=300)
-    log = record.log_of(MODEL, "00000")
+    record = planned_in(folder, papers=300)
+    log = record.log_of(MODEL, shard_name(0))
     log.parent.mkdir(parents=True)
     log.write_text("t ERROR old\n" + "t INFO line\n" * 100_000 + f"t ERROR {'x' * 1000}\n")
     assert f"             {'x' * 300}" in summary_lines(record, None)
@@ -232,16 +261,18 @@ def test_the_last_error_of_a_long_log(folder: Path) -> None:
 
 
 def test_waiting_jobs_are_not_attempts(folder: Path) -> None:
-    history = [attempt("00000", "PENDING", 0, 0), attempt("00001", "FAILED")]
-    text = "\n".join(summary_lines(record_in(folder), history))
+    history = [attempt(0, "PENDING", 0, 0), attempt(1, "FAILED")]
+    text = "\n".join(summary_lines(planned_in(folder), history))
     assert "attempts    1 for 1 shard(s): 1 FAILED" in text
-    assert "00000  PENDING (job 7)" in text
+    assert f"{LOOKUP}-00000  PENDING (job 7)" in text
 
 
-def test_shards_resumed_from_their_chunks_do_not_count_as_slow(folder: Path) -> None:
-    record = record_in(folder, papers=600)
-    finish(record, "00000", START + 20, papers_per_second=150.0)
-    finish(record, "00001", START + 20, papers_per_second=0.0, papers_resumed=300)
+def test_shards_without_a_rate_do_not_count_as_slow(folder: Path) -> None:
+    """Their job found all vectors in the store, or vectors of version 0.1.0 were adopted without their time."""
+    record = planned_in(folder, papers=900)
+    finish(record, 0, START + 20)
+    report(record, 1, START + 20, papers=300, embedded=0)
+    finish(record, 2, START + 20, seconds=0.0)
     text = "\n".join(summary_lines(record, None))
     assert "papers/s    minimum 150, median 150, maximum 150 per shard" in text
 
@@ -262,8 +293,8 @@ def test_status_of_all_corpora_from_the_working_directory(
     commands: Commands, tmp_path: Path
 ) -> None:
     commands(squeue=prints(SQUEUE.replace("WORKDIR", str(tmp_path))))
-    record_in(tmp_path / "results/arxiv", models=[MODEL, "my_model.v1"])
-    record_in(tmp_path / "results/demo", executor="local", models=["minilm"])
+    planned_in(tmp_path / "results/arxiv", models=[MODEL, "my_model.v1"])
+    planned_in(tmp_path / "results/demo", executor="local", models=["minilm"])
     (tmp_path / ".snakemake/locks").mkdir(parents=True)
     before = contents(tmp_path)
     done = run(tmp_path, "show_status.py")
@@ -271,7 +302,7 @@ def test_status_of_all_corpora_from_the_working_directory(
     assert (done.returncode, done.stderr) == (0, "")
     blocks = done.stdout.split("\n\n")
     assert blocks[0].startswith("results/arxiv: SLURM jobs, started 2026-11-23 09:36:00")
-    assert "00003  job 1743603 on node2, 1:18, 0 of 300 papers" in blocks[1]
+    assert f"{LOOKUP}-00003  job 1743603 on node2, 1:18, 0 of 300 papers" in blocks[1]
     assert "7 waiting (1 queued)" in blocks[2]
     assert "\n\nresults/demo: local jobs" in done.stdout
     one = run(tmp_path, "show_status.py", "--results", "results/demo")
@@ -288,8 +319,8 @@ def test_status_before_the_first_run(tmp_path: Path) -> None:
 
 
 def test_status_shows_the_others_beside_a_damaged_run_record(tmp_path: Path) -> None:
-    record_in(tmp_path / "results/a")
-    record_in(tmp_path / "results/b")
+    planned_in(tmp_path / "results/a")
+    planned_in(tmp_path / "results/b")
     (tmp_path / "results/a/run.json").write_text("{")
     done = run(tmp_path, "show_status.py")
     assert done.returncode == 1
@@ -298,14 +329,14 @@ def test_status_shows_the_others_beside_a_damaged_run_record(tmp_path: Path) -> 
 
 
 def test_summary_command(commands: Commands, tmp_path: Path) -> None:
-    record = record_in(tmp_path / "results/arxiv")
-    finish(record, "00000", START + 20)
+    record = planned_in(tmp_path / "results/arxiv")
+    finish(record, 0, START + 20)
     asked = tmp_path / "asked"
     commands(sacct=prints(SACCT.replace("WORKDIR", str(tmp_path)), asked))
     done = run(tmp_path, "show_summary.py", "--results", "results/arxiv")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "      00002  OUT_OF_MEMORY (job 1743602 on node2)\n" in done.stdout
-    log = f"logs/arxiv/{MODEL}/embed_shard/00002.log"
+    assert f"      {LOOKUP}-00002  OUT_OF_MEMORY (job 1743602 on node2)\n" in done.stdout
+    log = f"logs/arxiv/{MODEL}/embed_shard/{LOOKUP}-00002.log"
     assert f"             {log} (was not written)\n" in done.stdout
     assert "--starttime 2026-11-23T09:36:00" in asked.read_text()
     run(tmp_path, "show_summary.py", "--results", "results/arxiv", "--since", "2026-01-31")

@@ -88,7 +88,8 @@ def _adopt(
         checkpoint=checkpoint,
         encoder=settings.to_dict(),
         attention=manifest["attention"],
-        seconds=float(manifest["seconds"]),
+        # Version 0.1.0 counted the last job alone: the time of a shard that it resumed is not known.
+        seconds=0.0 if manifest["papers_resumed"] else float(manifest["seconds"]),
         device=manifest["device"],
         versions=manifest["versions"],
     )

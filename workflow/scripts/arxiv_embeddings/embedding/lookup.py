@@ -28,6 +28,7 @@ class Lookup:
 
     Attributes:
         papers: in the sample.
+        found: of them, those whose texts have their vectors in the store.
         missing: rows of the drawn papers whose texts are to be embedded, int64, ascending; of equal texts one.
         texts_sha256: of the keys of those texts.
         encoder: the settings for them. Where ``dtype: auto`` continues earlier work, it is that work's dtype.
@@ -35,6 +36,7 @@ class Lookup:
     """
 
     papers: int
+    found: int
     missing: np.ndarray
     texts_sha256: str
     encoder: EncoderSettings
@@ -56,6 +58,7 @@ class Lookup:
         return {
             "lookup": json_sha256(stands_for)[:8],
             "papers": self.papers,
+            "found": self.found,
             "missing": len(self.missing),
             "shard_size": shard_size,
             "shards": -(-len(self.missing) // shard_size),
@@ -105,14 +108,15 @@ def find_vectors(
             absent = lacking
             chosen = dataclasses.replace(settings, dtype=group[0].manifest.encoder["dtype"])
     missing = first_of_each(keys, np.flatnonzero(absent))
+    found = papers - int(absent.sum())
     log.info(
         "%s of %s papers have their vectors in the store; %s texts are to be embedded.",
-        f"{papers - absent.sum():,}",
+        f"{found:,}",
         f"{papers:,}",
         f"{len(missing):,}",
     )
     texts_sha256 = hashlib.sha256(np.ascontiguousarray(keys[missing]).data).hexdigest()
-    return Lookup(papers, missing, texts_sha256, chosen, checkpoint)
+    return Lookup(papers, found, missing, texts_sha256, chosen, checkpoint)
 
 
 def _is_of(group: Sequence[Piece], device: str) -> bool:

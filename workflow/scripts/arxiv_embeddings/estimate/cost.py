@@ -149,7 +149,7 @@ def describe(
         f"Cut      {lengths.cut:.1%} of the papers are longer than max_length ({lengths.max_length}); "
         f"{lengths.tokens_cut:.1%} of all tokens are cut off",
         f"Compute  {scaled(flop)}FLOP, {scaled(flop / tokens)}FLOP per token",
-        f"Disk     {scaled(2 * papers * dimensions * 4)}B: shards and merged matrix, float32, {dimensions} dimensions",
+        f"Disk     {scaled(2 * papers * dimensions * 4)}B: vector store and merged matrix, float32, {dimensions} dimensions",
         "",
         f"{'device':<28}{'tokens/s':>10}{'dev.-hours':>12}{'per shard':>12}{'start-up':>10}{'shards.size':>13}  basis",
     ]
@@ -163,7 +163,7 @@ def describe(
 
 
 EXPLANATION = f"""\
-dev.-hours: hours of one device for all shards; finished shards are included, and {START_SECONDS} s are assumed for the
+dev.-hours: hours of one device for the whole sample, as if the vector store were empty; {START_SECONDS} s are assumed for the
 start of each job. shards.size: papers of a shard that takes about {SHARD_SECONDS // 60} minutes on that device, or the whole
 sample if that takes less. Smaller shards use more GPUs at a time, but spend more time on starts.
-Changing shards.size recomputes finished shards."""
+You may change shards.size at any time: no finished vector is computed again."""

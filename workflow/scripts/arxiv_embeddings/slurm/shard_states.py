@@ -24,13 +24,14 @@ _PARTIAL = re.compile(r"\.(\w+-\d+)-\w+\.npy\..+")
 
 @dataclass(frozen=True)
 class DoneShard:
-    """A shard with vectors and manifest.
+    """A shard whose job has finished.
 
     Attributes:
         name: such as ``3f2a9c1b-00012``.
         papers: of the shard.
         ended: when its job finished, in seconds since the epoch.
-        manifest: what the job reported, and the manifest of its vectors; empty where neither can be read.
+        manifest: what the job reported, and the manifest of the vectors that it wrote last; empty where one of the
+            two is there but cannot be read.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ModelState:
         total: number of shards; None before the vector store was searched.
         papers: in the sample; None before its size is known.
         found: papers whose vectors were in the store when the shards were planned.
+        repeated: papers that have the text of another paper in a shard, so no shard embeds them.
         done: shards that are finished.
         running: shards that are being computed.
         waiting: all other shards.
@@ -97,6 +99,7 @@ class ModelState:
     total: int | None
     papers: int | None
     found: int
+    repeated: int
     done: list[DoneShard]
     running: list[OpenShard]
     waiting: list[OpenShard]
@@ -106,9 +109,9 @@ class ModelState:
 
     @property
     def papers_done(self) -> int:
-        """Papers found in the store, of the finished shards, and in the finished chunks of the others."""
+        """Papers that need no job, those of the finished shards, and those in the finished chunks of the others."""
         chunks = sum(shard.chunk_papers for shard in (*self.running, *self.waiting))
-        return self.found + sum(shard.papers for shard in self.done) + chunks
+        return self.found + self.repeated + sum(shard.papers for shard in self.done) + chunks
 
     @property
     def eta(self) -> float | None:
@@ -126,6 +129,7 @@ def read_state(
 
     A shard is running if squeue lists a running job for it. Where squeue does not answer, or the jobs
     are not SLURM jobs, it is running if it has vectors or a partial file of them, and is not done.
+    A look-up of another sample size is that of an earlier run, so its shards do not count.
 
     Args:
         record: of the run.
@@ -134,17 +138,19 @@ def read_state(
         now: seconds since the epoch; None for the current time.
     """
     now = time.time() if now is None else now
+    started = record.started.timestamp()
     folder = record.folder / model
-    lookup = read_record(folder / "lookup.json") or {}
-    shards = _planned_shards(lookup)
+    lookup = _read_lookup(folder / "lookup.json", record)
+    bounds = {name: shard_bounds(lookup, name) for name in shard_names(lookup)} if lookup else {}
     finished = _names(folder / "shards")
-    pieces = _pieces(folder / "vectors", str(lookup.get("lookup")))
+    pieces = _pieces(folder / "vectors", lookup["lookup"]) if lookup else {}
     partial = (_PARTIAL.fullmatch(name) for name in _names(folder / "vectors"))
     begun = {*pieces, *(match[1] for match in partial if match)}
     own_jobs = _by_shard(job for job in jobs or () if job.model == model)
     done: list[DoneShard] = []
     unfinished: list[OpenShard] = []
-    for name, papers in shards.items():
+    for name, (start, stop) in bounds.items():
+        papers = stop - start
         own = pieces.get(name, [])
         if f"{name}.json" in finished and (
             shard := _done_shard(folder / "shards", name, papers, own)
@@ -160,15 +166,15 @@ def read_state(
                 pieces=own,
                 jobs=shard_jobs,
                 running=name in begun if jobs is None else running,
-                started=record.started.timestamp(),
+                started=started,
             )
         )
-    started = record.started.timestamp()
     return ModelState(
         model=model,
-        total=len(shards) if lookup else None,
+        total=len(bounds) if lookup else None,
         papers=record.papers,
-        found=lookup["papers"] - lookup["missing"] if lookup else 0,
+        found=lookup["found"] if lookup else 0,
+        repeated=lookup["papers"] - lookup["found"] - lookup["missing"] if lookup else 0,
         done=done,
         running=[shard for shard in unfinished if shard.running],
         waiting=[shard for shard in unfinished if not shard.running],
@@ -193,29 +199,42 @@ def _by_shard(jobs: Iterable[QueuedJob]) -> dict[str, list[QueuedJob]]:
     return by_shard
 
 
-def _planned_shards(lookup: dict[str, Any]) -> dict[str, int]:
-    """Return the names of the shards and the papers of each; none before the vector store was searched."""
-    if not lookup:
-        return {}
-    bounds = {name: shard_bounds(lookup, name) for name in shard_names(lookup)}
-    return {name: stop - start for name, (start, stop) in bounds.items()}
+def _read_lookup(path: Path, record: RunRecord) -> dict[str, Any] | None:
+    """Return the look-up of this run; None before the vector store was searched, or where it cannot be read."""
+    lookup = read_record(path) or {}
+    numbers = ("papers", "found", "missing", "shards", "shard_size")
+    if not all(isinstance(lookup.get(name), int) for name in numbers):
+        return None
+    return lookup if lookup["papers"] == record.papers and "lookup" in lookup else None
 
 
-Pieces = list[tuple[PieceManifest, float]]  # with the time of writing, in seconds since the epoch
+@dataclass(frozen=True)
+class _Piece:
+    """Vectors of a shard: their manifest, None where it cannot be read, and the seconds since the epoch when written."""
+
+    manifest: PieceManifest | None
+    written: float
+
+    @property
+    def papers(self) -> int:
+        return 0 if self.manifest is None else self.manifest.papers
 
 
-def _pieces(folder: Path, lookup: str) -> dict[str, Pieces]:
+def _pieces(folder: Path, lookup: str) -> dict[str, list[_Piece]]:
     """Return the vectors that the shards of one look-up have in the store, by shard."""
-    pieces: dict[str, Pieces] = {}
+    pieces: dict[str, list[_Piece]] = {}
     for path in folder.glob(f"{lookup}-*.json"):
+        manifest = None
         # Another job may remove it, or a network file system may not show all of it yet.
-        with contextlib.suppress(OSError, InputError):
-            manifest = PieceManifest.read(path)
-            pieces.setdefault(manifest.shard, []).append((manifest, path.stat().st_mtime))
+        with contextlib.suppress(OSError):
+            written = path.stat().st_mtime
+            with contextlib.suppress(InputError):
+                manifest = PieceManifest.read(path)
+            pieces.setdefault(path.stem.rpartition("-")[0], []).append(_Piece(manifest, written))
     return pieces
 
 
-def _done_shard(folder: Path, name: str, papers: int, pieces: Pieces) -> DoneShard | None:
+def _done_shard(folder: Path, name: str, papers: int, pieces: list[_Piece]) -> DoneShard | None:
     """Return a shard whose job has finished; None where its file vanished."""
     path = folder / f"{name}.json"
     try:
@@ -223,9 +242,10 @@ def _done_shard(folder: Path, name: str, papers: int, pieces: Pieces) -> DoneSha
     except OSError:
         return None
     manifest = read_record(path) or {}
-    if pieces:
-        largest = max((piece for piece, _ in pieces), key=lambda piece: piece.papers)
-        manifest |= largest.to_dict()
+    if manifest and pieces:
+        # The job wrote the last one; chunks of a job that was killed may lie beside it.
+        last = max(pieces, key=lambda piece: piece.written).manifest
+        manifest = {} if last is None else manifest | last.to_dict()
     return DoneShard(name, papers, ended, manifest)
 
 
@@ -233,17 +253,19 @@ def _open_shard(
     name: str,
     *,
     papers: int,
-    pieces: Pieces,
+    pieces: list[_Piece],
     jobs: list[QueuedJob],
     running: bool,
     started: float,
 ) -> OpenShard:
-    fresh = sum(piece.papers for piece, written in pieces if written >= started)
+    chunks = [piece for piece in pieces if piece.papers]
+    fresh = sum(chunk.papers for chunk in chunks if chunk.written >= started)
     return OpenShard(
         name=name,
         papers=papers,
-        chunk_papers=min(sum(piece.papers for piece, _ in pieces), papers),
-        last_chunk=max((written for _, written in pieces), default=None),
+        # While a job joins its chunks, they lie beside the whole.
+        chunk_papers=min(sum(chunk.papers for chunk in chunks), papers),
+        last_chunk=max((chunk.written for chunk in chunks), default=None),
         jobs=jobs,
         running=running,
         fresh_papers=min(fresh, papers),

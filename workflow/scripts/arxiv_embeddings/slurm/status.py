@@ -41,11 +41,14 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
     total = "" if state.papers is None else f" of {state.papers:,}"
     share = f" ({state.papers_done / state.papers:.0%})" if state.papers else ""
     lines.append(f"papers   {state.papers_done:,}{total}{share}")
+    if state.found and state.total:
+        lines.append(f"found    {state.found:,}{total} had their vectors in the vector store")
     if damaged := [shard.name for shard in state.done if not shard.manifest]:
         lines.append(f"warning  manifest not readable (yet): {_some(damaged)}")
     lines += [f"running  {_running_line(shard, now)}" for shard in state.running]
     if state.total is not None and len(state.done) == state.total:
-        return [*lines, f"all shards are done, {'merged' if state.merged else 'not merged yet'}"]
+        what = "all shards are done" if state.total else "all vectors were in the vector store"
+        return [*lines, f"{what}, {'merged' if state.merged else 'only merging is left'}"]
     if jobs is not None and not jobs:
         lines.append("note     no job of this run is running or queued")
     rates = [
@@ -63,10 +66,9 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
 def _shard_counts(state: ModelState) -> str:
     """Return how many shards are done, running and waiting; of the waiting ones, what is known."""
     if state.total is None:
-        return (
-            f"{len(state.done):,} done, {len(state.running):,} running; "
-            "the total is known once the vector store was searched"
-        )
+        return "not known yet: which papers need a job is known once find_vectors has finished"
+    if state.total == 0:
+        return "none needed"
     counts = (
         f"{len(state.done):,} of {state.total:,} done, {len(state.running):,} running, "
         f"{len(state.waiting):,} waiting"
@@ -121,12 +123,18 @@ def summary_lines(record: RunRecord, history: Sequence[Attempt] | None) -> list[
 def _model_summary(record: RunRecord, state: ModelState, history: list[Attempt]) -> list[str]:
     total = "an unknown number" if state.total is None else f"{state.total:,}"
     merged = "merged" if state.merged else "not merged"
+    found = (
+        [f"found       {state.found:,} papers had their vectors in the vector store"]
+        if state.found
+        else []
+    )
     by_shard: dict[str, list[Attempt]] = {}
     for attempt in history:
         by_shard.setdefault(attempt.shard, []).append(attempt)
     damaged = [shard.name for shard in state.done if not shard.manifest]
     return [
         f"shards      {len(state.done):,} of {total} done, {merged}",
+        *found,
         *(_attempt_lines(history, state.done) if history else []),
         *_rate_lines(state.done),
         *([f"warning     manifest not readable: {_some(damaged)}"] if damaged else []),

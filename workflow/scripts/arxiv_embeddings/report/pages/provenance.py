@@ -2,10 +2,17 @@
 
 from typing import Any
 
-from ...config.derived import category_prefixes
 from .html import HtmlTable, together
 
 Manifest = dict[str, Any]
+
+ORDERS = {"pandas": "as pandas draws it", "hash": "by a hash of seed and id"}
+CHANGES = {
+    "new": "new",
+    "gone": "gone",
+    "other_text": "with another text",
+    "other_label": "with another label",
+}
 
 
 def provenance_table(
@@ -23,7 +30,7 @@ def provenance_table(
     names = list(dict.fromkeys(name for own in facts for name in own))
     return HtmlTable(
         heading="Provenance",
-        text="From manifest.json of each model, which also holds the checksums of every shard.",
+        text="From manifest.json of each model, which also holds the checksums of every piece of vectors.",
         columns=["", *manifests],
         rows=[[name, *(own.get(name, "") for own in facts)] for name in names],
     )
@@ -31,14 +38,16 @@ def provenance_table(
 
 def _facts(manifest: Manifest) -> dict[str, str]:
     snapshot, records, sample = manifest["snapshot"], manifest["records"], manifest["sample"]
-    checkpoint, shards = manifest["checkpoint"], manifest["shards"]
+    checkpoint, pieces = manifest["checkpoint"], manifest["pieces"]
     rows, dimensions = manifest["embeddings"]["shape"]
     return {
         "snapshot": f"{snapshot['name']}, {snapshot['bytes']:,} bytes",
         "snapshot sha256": snapshot["sha256"],
         "records": f"{records['read']:,} read, {records['kept']:,} kept",
-        "categories": ", ".join(category_prefixes(manifest["config"]["corpus"])) or "all",
+        "categories": ", ".join(manifest["request"]["corpus"]["categories"]) or "all",
         "sample": f"{sample['size']:,} of {sample['drawn_from']:,} papers, seed {sample['seed']}",
+        "order of the sample": ORDERS[sample["order"]],
+        **_changes(manifest["changes"]),
         "checkpoint": checkpoint["name"],
         "revision": checkpoint["revision"] or "none: a local folder",
         "checkpoint sha256": checkpoint["sha256"],
@@ -46,12 +55,20 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "embeddings": f"{rows:,} × {dimensions:,}, {manifest['embeddings']['dtype']}",
         "vectors sha256": manifest["embeddings"]["vectors_sha256"],
         "tokens": f"{manifest['tokens']:,}",
-        "shards": f"{len(shards):,}",
-        "devices": together(shard["device"]["name"] for shard in shards),
-        "versions, embedding": together(_versions(shard["versions"]) for shard in shards),
+        "pieces of vectors": f"{len(pieces):,}",
+        "devices": together(piece["device"]["name"] for piece in pieces),
+        "versions, embedding": together(_versions(piece["versions"]) for piece in pieces),
         "versions, merging": _versions(manifest["versions"]),
         "commit": manifest["commit"] or "unknown: not a git checkout",
     }
+
+
+def _changes(changes: dict[str, int] | None) -> dict[str, str]:
+    """Return how the papers differ from those of the result before; nothing for the first result."""
+    if changes is None:
+        return {}
+    counts = [f"{changes[key]:,} {words}" for key, words in CHANGES.items() if changes[key]]
+    return {"papers changed since the last result": ", ".join(counts) or "none"}
 
 
 def _map_facts(map_report: dict[str, Any]) -> dict[str, str]:
