@@ -96,7 +96,9 @@ def opened(folder: Path, data: bytes, name: str = "file") -> PackedFile:
 
 
 def lines_of(packed: PackedFile) -> list[bytes]:
-    return [line for block in packed.line_blocks() for line in block]
+    blocks = list(packed.line_blocks())
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+    return [line for block in blocks for line in block.removesuffix(b"\n").split(b"\n")]
 
 
 @pytest.mark.parametrize("name", ["snapshot.json", "snapshot.gz", "snapshot.zst", "snapshot.zip"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,6 +31,9 @@ PARQUET_OPTIONS = {
 ROWS_PER_GROUP = 8_192
 # Number of line numbers kept for each kind of bad record.
 LINES_SHOWN = 5
+
+# Number of repeated ids compared at a time; they need about 150 bytes each.
+IDS_COMPARED = 1 << 18
 
 # The columns of SCHEMA.
 Paper = tuple[str, str, str, str, str]
@@ -133,12 +137,12 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     id_hashes, per_category = _write_papers(reader.papers(), papers_path)
     tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
-    duplicates = _duplicate_ids(papers_path, id_hashes)
+    duplicates, repeated = _duplicate_ids(papers_path, id_hashes)
     if duplicates:
         log.warning(
             "%d papers repeat the id of an earlier paper and are kept, as in pandas: %s.",
-            sum(duplicates.values()),
-            ", ".join(list(duplicates)[:LINES_SHOWN]),
+            duplicates,
+            ", ".join(repeated),
         )
     log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
     return {
@@ -151,7 +155,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
         },
         "bad_lines": dict(sorted(tally.bad_lines.items())),
         "blank_lines": tally.blank,
-        "duplicate_ids": sum(duplicates.values()),
+        "duplicate_ids": duplicates,
         "papers_per_category": dict(sorted(per_category.items())),
     }
 
@@ -208,16 +212,31 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
         )
 
 
-def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> dict[str, int]:
-    """Return the ids that occur more than once, each with the number of its repetitions.
+def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> tuple[int, list[str]]:
+    """Return the number of papers whose id an earlier paper has, and the first such ids in sorted order.
 
-    Only ids whose 64-bit hash occurs more than once are compared, which needs little memory.
+    Only ids whose 64-bit hash occurs more than once are compared, ``IDS_COMPARED`` at a time, which needs
+    little memory. ``id_hashes`` is sorted in place.
     """
-    hashes, counts = np.unique(np.frombuffer(id_hashes, dtype=np.int64), return_counts=True)
-    suspects = set(hashes[counts > 1].tolist())
-    if not suspects:
-        return {}
+    hashes = np.frombuffer(id_hashes, dtype=np.int64)
+    hashes.sort()
+    suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    duplicates, repeated = 0, list[str]()
+    for start in range(0, len(suspects), IDS_COMPARED):
+        seen = _count_ids(papers_path, suspects[start : start + IDS_COMPARED])
+        repeated += (name for name, count in seen.items() if count > 1)
+        repeated = sorted(repeated)[:LINES_SHOWN]
+        duplicates += seen.total() - len(seen)
+    return duplicates, repeated
+
+
+def _count_ids(papers_path: Path, suspects: npt.NDArray[np.int64]) -> collections.Counter[str]:
+    """Return how often each id occurs whose hash is among the sorted ``suspects``."""
     seen: collections.Counter[str] = collections.Counter()
-    for batch in pq.ParquetFile(papers_path).iter_batches(columns=["id"]):
-        seen.update(name for name in batch["id"].to_pylist() if hash(name) in suspects)
-    return {name: count - 1 for name, count in seen.items() if count > 1}
+    # Without pre_buffer, Arrow keeps one row group in memory instead of the whole column.
+    with pq.ParquetFile(papers_path, pre_buffer=False) as file:
+        for batch in file.iter_batches(columns=["id"]):
+            names = batch["id"].to_pylist()
+            found = np.isin(np.fromiter(map(hash, names), np.int64, len(names)), suspects)
+            seen.update(itertools.compress(names, found.tolist()))
+    return seen

@@ -1,10 +1,11 @@
 """Reading a plain or packed file as a stream of lines."""
 
+import collections
 import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,23 +110,25 @@ class PackedFile:
         A byte that is not valid UTF-8 becomes a lone surrogate, so that the caller can count the line as bad.
 
         Raises:
-            InputError: the file is truncated, damaged, or an archive of several files.
+            InputError: the file is truncated, damaged, changed while it was read, or an archive of several
+                files.
         """
         counted = 0
-        for lines in self.line_blocks(json_lines=False):
-            for line in lines:
+        for block in self.line_blocks(json_lines=False):
+            for line in block.removesuffix(b"\n").split(b"\n"):
                 yield line.decode(errors="surrogateescape")
             progress.advance(self.bytes_read - counted)
             counted = self.bytes_read
 
-    def line_blocks(self, json_lines: bool = True) -> Iterator[list[bytes]]:
-        """Yield the lines in lists, without their newlines. The last line may have none.
+    def line_blocks(self, json_lines: bool = True) -> Iterator[bytes]:
+        """Yield blocks of whole lines with their newlines. If the last line has none, it is a block alone.
 
         Args:
             json_lines: whether the lines are JSON records; then a file that starts otherwise is refused.
 
         Raises:
-            InputError: the file is truncated, damaged, not JSON lines, or an archive of several files.
+            InputError: the file is truncated, damaged, changed while it was read, not JSON lines, or an
+                archive of several files.
         """
         rest = b""
         first = True
@@ -135,21 +138,23 @@ class PackedFile:
                 if json_lines:
                     self._check_start(block)
                 first = False
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
+            end = block.rfind(b"\n") + 1
+            if end:
+                yield rest + block[:end]
+                rest = block[end:]
+            else:
+                rest += block
             if len(rest) > LONGEST_LINE:
                 raise self._error(
                     f"has a line longer than {LONGEST_LINE:,} bytes, so it is not a file with one record "
                     "per line",
                     "Set 'snapshot' in the config to such a file.",
                 )
-            if lines:
-                yield lines
         if first:
             raise self._error("contains no data")
         if rest:
             self.cut_line = True
-            yield [rest]
+            yield rest
 
     def _check_start(self, block: bytes) -> None:
         """Raise an error that says what the file is, if the first block does not start like JSON lines."""
@@ -182,11 +187,12 @@ class PackedFile:
     def _file_blocks(self) -> Iterator[bytes]:
         """Yield the bytes of the file; count them, and hash them in a thread, as hashing releases the GIL."""
         with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
-            hashed = None
+            hashing: collections.deque[Future[None]] = collections.deque()
             while data := file.read(READ):
-                if hashed is not None:
-                    hashed.result()
-                hashed = pool.submit(self._sha256.update, data)
+                hashing.append(pool.submit(self._sha256.update, data))
+                # Hashing may be one block behind: its thread waits for the interpreter while records are parsed.
+                if len(hashing) > 2:
+                    hashing.popleft().result()
                 for start in range(0, len(data), BLOCK):
                     block = data[start : start + BLOCK]
                     self.bytes_read += len(block)
