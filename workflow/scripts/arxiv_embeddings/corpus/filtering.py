@@ -32,6 +32,7 @@ ROWS_PER_GROUP = 8_192
 # Number of line numbers kept for each kind of bad record.
 LINES_SHOWN = 5
 
+SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
 # Number of repeated ids compared at a time; they need about 150 bytes each.
 IDS_COMPARED = 1 << 18
 
@@ -201,6 +202,7 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
         raise InputError(
             f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
+            f"{SPLIT * ('several_records_on_a_line' in tally.bad)}"
             "Download or repair the snapshot, or raise corpus.max_bad_records to skip these records."
         )
     if kept == 0:
