@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.errors import InputError
+from ..common.files import naming
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,8 @@ def _write_papers(
         columns = list(zip(*group, strict=True))
         per_category.update(columns[-1])
         id_hashes.extend(map(hash, columns[0]))
-        writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+        with naming(papers_path):
+            writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
 
     # Compression releases the GIL, so one thread writes a group while the next one is read.
     with (
