@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..common.errors import InputError
@@ -34,8 +35,8 @@ ROWS_PER_GROUP = 8_192
 LINES_SHOWN = 5
 
 SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
-# Number of repeated ids compared at a time; they need about 150 bytes each.
-IDS_COMPARED = 1 << 18
+# Number of repeated ids compared at a time; they need several hundred bytes each.
+IDS_COMPARED = 1 << 17
 
 # The columns of SCHEMA.
 Paper = tuple[str, str, str, str, str]
@@ -224,23 +225,30 @@ def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> tuple[int, lis
     """
     hashes = np.frombuffer(id_hashes, dtype=np.int64)
     hashes.sort()
-    suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    repeats = hashes[1:] == hashes[:-1]
+    # The first of each run of equal hashes. numpy.unique would need several times the memory.
+    begins = repeats.copy()
+    begins[1:] &= ~repeats[:-1]
+    suspects = hashes[:-1][begins]
     duplicates, repeated = 0, list[str]()
     for start in range(0, len(suspects), IDS_COMPARED):
-        seen = _count_ids(papers_path, suspects[start : start + IDS_COMPARED])
-        repeated += (name for name, count in seen.items() if count > 1)
-        repeated = sorted(repeated)[:LINES_SHOWN]
-        duplicates += seen.total() - len(seen)
+        ids, counts = _count_ids(papers_path, suspects[start : start + IDS_COMPARED])
+        duplicates += pc.sum(counts).as_py() - len(ids)
+        own = ids.filter(pc.greater(counts, 1)).sort()[:LINES_SHOWN].to_pylist()
+        repeated = sorted(repeated + own)[:LINES_SHOWN]
     return duplicates, repeated
 
 
-def _count_ids(papers_path: Path, suspects: npt.NDArray[np.int64]) -> collections.Counter[str]:
-    """Return how often each id occurs whose hash is among the sorted ``suspects``."""
-    seen: collections.Counter[str] = collections.Counter()
+def _count_ids(
+    papers_path: Path, suspects: npt.NDArray[np.int64]
+) -> tuple[pa.StringArray, pa.Int64Array]:
+    """Return the ids whose hash is among the sorted ``suspects``, and how often each of them occurs."""
+    found = []
     # Without pre_buffer, Arrow keeps one row group in memory instead of the whole column.
     with pq.ParquetFile(papers_path, pre_buffer=False) as file:
         for batch in file.iter_batches(columns=["id"]):
-            names = batch["id"].to_pylist()
-            found = np.isin(np.fromiter(map(hash, names), np.int64, len(names)), suspects)
-            seen.update(itertools.compress(names, found.tolist()))
-    return seen
+            hashes = np.fromiter(map(hash, batch["id"].to_pylist()), np.int64, len(batch))
+            places = np.searchsorted(suspects, hashes)
+            found.append(batch["id"].filter(pa.array(suspects.take(places, mode="clip") == hashes)))
+    counted = pc.value_counts(pa.chunked_array(found))
+    return counted.field("values"), counted.field("counts")
