@@ -194,7 +194,8 @@ class PackedFile:
                 first = False
             end = block.rfind(b"\n") + 1
             if end:
-                yield rest + block[:end]
+                # One copy less than with rest + block[:end].
+                yield b"".join((rest, memoryview(block)[:end]))
                 rest = block[end:]
             else:
                 rest += block
