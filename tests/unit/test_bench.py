@@ -76,6 +76,37 @@ def test_scaling_tells_how_a_job_spends_its_time(
     assert all(seconds > 0 for seconds in result["parts"].values())
 
 
+def test_filter_compares_all_contenders_on_the_same_snapshot(
+    made_snapshot: Path, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "snapshot.json"
+    bench("make_snapshot.py", snapshot, "--records", 3_000, "--source", made_snapshot)
+    records = [json.loads(line) for line in snapshot.read_bytes().splitlines()]
+    assert len({record["id"] for record in records}) == 3_000
+    kept = sum(record["categories"].startswith(("cs.", "physics.")) for record in records)
+    assert abs(kept / 3_000 - 0.31) < 0.05
+    output = bench("filter.py", snapshot, "--rounds", 1)
+    rows = [line.strip("| ").split(" | ") for line in output.splitlines() if line.endswith(" |")]
+    papers = {row[0]: row[-1] for row in rows[1:]}
+    assert {"the notebook's loop", "pyarrow", "the whole filter"} <= set(papers)
+    assert set(papers.values()) == {f"{kept:,}"}
+    assert list(tmp_path.iterdir()) == [snapshot]
+
+
+def test_a_snapshot_larger_than_the_disk_is_not_begun(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, ROOT / "bench/make_snapshot.py", tmp_path / "snapshot.json"),
+            *("--records", str(10**12)),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "GB free, but 1,000,000,000,000 records need about" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_random_qwen3_has_the_shape_of_its_config(tmp_path: Path) -> None:
     small = make_qwen3(tmp_path / "small")
     output = bench("make_qwen3.py", small, tmp_path / "random")

@@ -58,6 +58,44 @@ def test_unexpected_error_has_its_traceback(tmp_path: Path) -> None:
         assert "ZeroDivisionError" in text
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            "OSError(28, 'No space', '/a/b')",
+            "/a/b cannot be read or written: No space left on device. Free space on its disk, "
+            "then run the command again.",
+        ),
+        (
+            "OSError(5, 'Error writing bytes')",
+            "A file ([Errno 5] Error writing bytes) cannot be read or written: Input/output error. "
+            "Check its disk, then run the command again.",
+        ),
+        (
+            "PermissionError(13, '', '/a')",
+            "/a cannot be read or written: Permission denied. Change its permissions, or choose "
+            "another path.",
+        ),
+        (
+            "OSError(30, '', '/a')",
+            "/a cannot be read or written: Read-only file system. Choose a folder that can be written.",
+        ),
+    ],
+)
+def test_error_of_the_file_system_is_one_line(error: str, message: str, tmp_path: Path) -> None:
+    done = command(f"raise {error}", "--log", tmp_path / "a.log")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f" ERROR {message}")
+    assert message in (tmp_path / "a.log").read_text()
+
+
+def test_other_error_of_a_file_has_its_traceback() -> None:
+    done = command("open('/nowhere')")
+    assert "Unexpected error" in done.stderr
+    assert "FileNotFoundError" in done.stderr
+
+
 def test_warnings_are_logged(tmp_path: Path) -> None:
     command("warnings.warn('careful')", "--log", tmp_path / "a.log")
     assert "WARNING" in (tmp_path / "a.log").read_text()

@@ -1,7 +1,10 @@
 """A final name means a complete file, and equal content has equal hashes."""
 
+import errno
 import hashlib
 import os
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -108,6 +111,54 @@ def test_abandoned_partial_files_are_removed_after_a_day(tmp_path: Path) -> None
         "file",
         "file.txt",
     ]
+
+
+def test_partial_files_of_ended_processes_of_this_host_are_removed_at_once(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as running:
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        host = socket.gethostname()
+        gone = [f".file.{host}-{ended.pid}.partial"]
+        kept = [
+            f".file.{host}-{running.pid}.partial",
+            f".file.{host}-1.partial",
+            f".file.{host}-x.partial",
+            f".file.{host}-{10**30}.partial",
+            f".file.elsewhere-{ended.pid}.partial",
+            f".file.more.{host}-{ended.pid}.partial",
+        ]
+        for name in gone + kept:
+            (tmp_path / name).touch()
+        with written_beside(tmp_path / "file") as partial:
+            partial.touch()
+        assert names(tmp_path) == sorted([*kept, "file"])
+        running.kill()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_full_disk_names_the_file_that_is_written(code: int, tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"'.*/folder/file'$"),
+        written_beside(tmp_path / "folder/file"),
+    ):
+        raise OSError(code, os.strerror(code))
+    with pytest.raises(OSError, match=r"'other'$"), written_beside(tmp_path / "file"):
+        raise OSError(code, os.strerror(code), "other")
+
+
+def test_failure_of_the_disk_at_the_end_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with (
+        pytest.raises(OSError, match=r"Input/output error: '.*/\.file\..*\.partial'"),
+        written_beside(tmp_path / "file") as partial,
+    ):
+        partial.touch()
+    assert names(tmp_path) == []
 
 
 def test_two_writers_do_not_share_a_partial_file(

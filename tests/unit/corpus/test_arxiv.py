@@ -1,14 +1,14 @@
 """The filter selects the records that a full parse would select, and counts the others by reason."""
 
 import json
+import random
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from arxiv_embeddings.corpus.arxiv import Record, RecordFilter
+from arxiv_embeddings.corpus.arxiv import RecordFilter, is_cut, paper_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.records import PHYSICS, REQUIRED, WANTED, record
@@ -25,24 +25,39 @@ def of_text(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def parsed(line: bytes) -> Fields | None:
-    """Return the fields of ``line`` as the standard library parses them; None if it is not a record."""
+    """Return the fields of ``line`` as the standard library parses them; None if it is not a record.
+
+    As in JSON, there is no NaN: ``int`` does not accept it.
+    """
     try:
-        content = json.loads(line, object_pairs_hook=of_text)
+        content = json.loads(line.decode(), object_pairs_hook=of_text, parse_constant=int)
         fields = tuple(content[name] for name in REQUIRED)
     except (ValueError, KeyError, TypeError):
         return None
     return fields if all(isinstance(field, str) for field in fields) else None
 
 
+def block_of(lines: list[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
 def selected(record_filter: RecordFilter, lines: list[bytes]) -> list[Fields]:
+    """Return the fields of the records that are selected from ``lines`` in one block."""
+    papers = record_filter.select(block_of(lines)) if lines else []
+    return [(paper.id, paper.title, paper.abstract, paper.categories) for paper in papers]
+
+
+def is_complete(paper: Fields) -> bool:
+    return all(map(str.strip, paper)) and "," not in paper[3]
+
+
+def wanted(papers: Iterable[Fields | None], prefixes: tuple[str, ...] = WANTED) -> list[Fields]:
+    """Return the records among ``papers`` that are complete and of the wanted categories."""
     return [
-        (paper.id, paper.title, paper.abstract, paper.categories)
-        for paper in record_filter.select(lines)
+        paper
+        for paper in papers
+        if paper and is_complete(paper) and paper[3].strip().startswith(prefixes)
     ]
-
-
-def wanted(papers: Iterable[Fields | None]) -> list[Fields]:
-    return [paper for paper in papers if paper and paper[3].startswith(WANTED)]
 
 
 # Texts that are hard to distinguish from keys without a parser: keys and ends of records within texts,
@@ -63,7 +78,7 @@ HARD = [
 texts = st.one_of(st.text(max_size=8), st.lists(st.sampled_from(HARD), max_size=3).map("".join))
 categories = st.sampled_from(
     "cs.CL|cs.CL math.AG|physics.optics|math.AG cs.CL|physics|cs|c||hep-th|Cs.CL|cſ.CL| cs.CL|math.AG"
-    '|math"categories":"cs.CL|q/cs.'.split("|")
+    '|math"categories":"cs.CL|q/cs.|\\tcs.CL|cs.CL, math.AG|cs.CL\\tmath.AG|\\n'.split("|")
 )
 spaces = st.sampled_from(["", "", "", " ", "\t", "\r", "  "])
 values = st.recursive(
@@ -122,7 +137,7 @@ def valid_lines(draw: st.DrawFn, repeats: bool = True) -> bytes:
 
 @st.composite
 def plain_lines(draw: st.DrawFn) -> bytes:
-    """Draw a record in the usual form of the snapshot, which the filter drops without parsing."""
+    """Draw a record in the usual form of the snapshot."""
     fields = {name: draw(texts) for name in REQUIRED}
     return record(**{**fields, "categories": draw(categories), "x": draw(values)})
 
@@ -148,17 +163,19 @@ def damaged_lines(draw: st.DrawFn) -> bytes:
 @example([rb'{"id":"1","title":"\ud83d\ude00","categories":"cs.CL","abstract":"A"}'])
 def test_valid_records_are_selected_as_by_a_full_parse(lines: list[bytes]) -> None:
     record_filter = RecordFilter(WANTED)
-    assert selected(record_filter, lines) == wanted(map(parsed, lines))
-    assert record_filter.lines == len(lines)
-    assert record_filter.other == len(lines) - len(wanted(map(parsed, lines)))
-    assert not record_filter.bad
+    papers = [paper for paper in map(parsed, lines) if paper]
+    complete = [paper for paper in papers if is_complete(paper)]
+    assert selected(record_filter, lines) == wanted(papers)
+    assert record_filter.lines == len(lines) == len(papers)
+    assert record_filter.other == len(complete) - len(wanted(papers))
+    assert record_filter.bad.total() == len(papers) - len(complete)
 
 
 @PROPERTY
 @given(st.lists(plain_lines() | valid_lines(), max_size=4))
-def test_no_prefix_selects_all_valid_records(lines: list[bytes]) -> None:
+def test_no_prefix_selects_all_complete_records(lines: list[bytes]) -> None:
     record_filter = RecordFilter(())
-    assert selected(record_filter, lines) == [paper for paper in map(parsed, lines) if paper]
+    assert selected(record_filter, lines) == wanted(map(parsed, lines), ("",))
     assert (record_filter.other, record_filter.read) == (0, len(lines))
 
 
@@ -189,26 +206,44 @@ def test_last_of_repeated_keys_wins_whatever_the_first_holds(key: str, first: st
     assert not record_filter.bad
 
 
-def test_real_unwanted_records_are_dropped_without_parsing(
-    verbatim_snapshot: Path, monkeypatch: pytest.MonkeyPatch
+def counts(record_filter: RecordFilter) -> tuple[Any, ...]:
+    bad = dict(record_filter.bad), record_filter.bad_lines
+    return (*bad, record_filter.other, record_filter.blank, record_filter.lines, record_filter.read)
+
+
+@PROPERTY
+@given(st.lists(plain_lines() | valid_lines() | damaged_lines(), min_size=1, max_size=5))
+@example([b"{}{}", b"{", b"}"])
+@example([record() + record(), b'{"id":"1","x":[{}', b'{}],"title":"T"}'])
+@example([b'{"x":"}', b'{"}', record() + record()])
+@example([b"", record(), b""])
+@example(
+    [
+        record(x="\N{EURO SIGN}"),
+        b'{"id":"1","x":"\xff","title":"T","categories":"m","abstract":"A"}',
+    ]
+)
+def test_a_block_is_the_same_as_its_lines(lines: list[bytes]) -> None:
+    whole, single = RecordFilter(WANTED), RecordFilter(WANTED)
+    assert selected(whole, lines) == [paper for line in lines for paper in selected(single, [line])]
+    assert counts(whole) == counts(single)
+
+
+@pytest.mark.parametrize("prefixes", [WANTED, ()])
+def test_damage_in_any_field_of_any_record_is_counted(
+    prefixes: tuple[str, ...], verbatim_snapshot: Path
 ) -> None:
     lines = verbatim_snapshot.read_bytes().splitlines()
-    papers = wanted(map(parsed, lines))
-    decoded = []
-    decoder = msgspec.json.Decoder
-
-    class Counting:
-        def __init__(self, kind: type[Record]) -> None:
-            self.real = decoder(kind)
-
-        def decode(self, line: bytes) -> Any:
-            decoded.append(line)
-            return self.real.decode(line)
-
-    monkeypatch.setattr(msgspec.json, "Decoder", Counting)
-    assert selected(RecordFilter(WANTED), lines) == papers
-    unusual = [line for line in lines if not line.isascii()]
-    assert len(decoded) <= len(papers) + len(unusual)
+    rng = random.Random(0)
+    for place in range(0, len(lines), 2):
+        at = rng.randrange(len(lines[place]))
+        byte = rng.choice([b"\0", b"\xff", b"\x1f", b'"', b"\\", b"", b"{"])
+        lines[place] = lines[place][:at] + byte + lines[place][at + 1 :]
+    record_filter = RecordFilter(prefixes)
+    papers = list(map(parsed, lines))
+    assert selected(record_filter, lines) == wanted(papers, prefixes or ("",))
+    bad = [paper is None or not is_complete(paper) for paper in papers]
+    assert record_filter.bad.total() == sum(bad) > 400
 
 
 @pytest.mark.parametrize(
@@ -217,7 +252,9 @@ def test_real_unwanted_records_are_dropped_without_parsing(
         (b"hello", "not_json"),
         (record()[:-1], "not_json"),
         (record(categories="cs.CL") + b",", "not_json"),
-        (b'{"id":"1"}{"id":"2"}', "not_json"),
+        (b'{"id":"1"}{"id":"2"}', "several_records_on_a_line"),
+        (record() + b" " + record(categories="cs.CL"), "several_records_on_a_line"),
+        (record() + b"[]", "not_json"),
         (b"\0\0\0", "not_json"),
         (rb'{"id":"1","title":"\ud800","categories":"cs.CL","abstract":"A"}', "not_json"),
         (b'["id"]', "not_an_object"),
@@ -226,6 +263,12 @@ def test_real_unwanted_records_are_dropped_without_parsing(
         (b"{}", "no_id"),
         *((record(**{name: ...}), f"no_{name}") for name in REQUIRED),
         *((record(**{name: None}), f"{name}_is_not_text") for name in REQUIRED),
+        *((record(**{name: ""}), f"no_{name}") for name in REQUIRED),
+        *((record(**{name: " \n"}), f"no_{name}") for name in REQUIRED),
+        (record(categories="cs.CL, math.AG"), "comma_in_categories"),
+        (record(categories="math.AG,cs.CL"), "comma_in_categories"),
+        (b'{"submitter":"\0",' + record()[1:], "not_json"),
+        (b'{"submitter":"\xff",' + record()[1:], "not_json"),
         (record(id=704.0001), "id_is_not_text"),
         (record(title=["T"]), "title_is_not_text"),
         (record(abstract={"text": "A"}), "abstract_is_not_text"),
@@ -234,7 +277,7 @@ def test_real_unwanted_records_are_dropped_without_parsing(
 )
 def test_bad_records_are_counted_by_reason(line: bytes, reason: str) -> None:
     record_filter = RecordFilter(WANTED)
-    assert record_filter.select([PHYSICS, line, PHYSICS]) != []
+    assert len(record_filter.select(block_of([PHYSICS, line, PHYSICS]))) == 2
     assert record_filter.bad == {reason: 1}
     assert record_filter.bad_lines == {reason: [2]}
     assert (record_filter.other, record_filter.blank, record_filter.lines) == (0, 0, 3)
@@ -250,7 +293,7 @@ def test_bad_records_are_counted_by_reason(line: bytes, reason: str) -> None:
 )
 def test_bad_records_do_not_stop_the_filter(line: bytes) -> None:
     record_filter = RecordFilter(WANTED)
-    assert len(record_filter.select([PHYSICS, line, PHYSICS])) == 2
+    assert len(record_filter.select(block_of([PHYSICS, line, PHYSICS]))) == 2
     assert record_filter.bad == {"not_json": 1}
 
 
@@ -258,9 +301,9 @@ def test_line_numbers_continue_over_blocks_and_include_blank_lines(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     record_filter = RecordFilter(WANTED)
-    record_filter.select([PHYSICS, b"", b"one", b"   \r", record()])
-    record_filter.select([b"two"])
-    record_filter.select([b"three", b"{}", b"four", b"five", b"six", b"seven"])
+    record_filter.select(block_of([PHYSICS, b"", b"one", b"   \r", record()]))
+    record_filter.select(b"two\n")
+    record_filter.select(block_of([b"three", b"{}", b"four", b"five", b"six", b"seven"]))
     assert record_filter.bad == {"not_json": 7, "no_id": 1}
     assert record_filter.bad_lines == {"not_json": [3, 6, 7, 9, 10], "no_id": [8]}
     assert (record_filter.blank, record_filter.other, record_filter.lines) == (2, 1, 12)
@@ -268,9 +311,33 @@ def test_line_numbers_continue_over_blocks_and_include_blank_lines(
     assert logged == [3, 6, 7, 8, 9, 10]
 
 
-def test_last_error_is_that_of_the_latest_lines() -> None:
-    record_filter = RecordFilter(WANTED)
-    record_filter.select([b"hello"])
-    assert record_filter.last_error == "not_json"
-    record_filter.select([record()])
-    assert record_filter.last_error is None
+@pytest.mark.parametrize(
+    ("categories", "stored", "parent", "label"),
+    [
+        ("cs.CL", "cs.CL", "cs", "cs.CL"),
+        ("cs.CL math.AG", "cs.CL math.AG", "cs", "cs.CL"),
+        (" cs.CL  math.AG\n", "cs.CL math.AG", "cs", "cs.CL"),
+        ("physics.optics\tcs.CL", "physics.optics cs.CL", "physics", "physics.optics"),
+        ("hep-th", "hep-th", "hep-th", "hep-th"),
+    ],
+)
+def test_any_white_space_separates_categories(
+    categories: str, stored: str, parent: str, label: str
+) -> None:
+    (kept,) = RecordFilter((label,)).select(record(categories=categories) + b"\n")
+    assert paper_of(kept) == ("0704.0001", "T A", stored, parent, label)
+
+
+@pytest.mark.parametrize("name", ["verbatim_snapshot", "real_snapshot"])
+def test_every_truncated_record_is_recognised(name: str, request: pytest.FixtureRequest) -> None:
+    snapshot: Path = request.getfixturevalue(name)
+    lines = snapshot.read_bytes().splitlines()[:5]
+    lines.append(b'{"a":true,"b":[1.5e+3,-2,null],"c":{"d":"\\u00e9\\\\ \xc3\xa9"}}')
+    for line in lines:
+        assert not is_cut(line)
+        assert all(is_cut(line[:length]) for length in range(1, len(line)))
+
+
+@pytest.mark.parametrize("line", [b"hello", b'{"id": hello}', record() + record(), b"[1", b"{}}"])
+def test_an_unreadable_line_with_its_end_is_not_truncated(line: bytes) -> None:
+    assert not is_cut(line)

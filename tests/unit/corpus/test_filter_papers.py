@@ -1,6 +1,7 @@
 """The command filter_papers.py writes complete files or none, within a fixed memory."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -79,6 +80,8 @@ def test_killed_command_leaves_only_partial_files(
     assert all(path.name.endswith(".partial") for path in tmp_path.iterdir())
     assert script("filter_papers.py", *command(tmp_path, made_snapshot)).returncode == 0
     assert len(pd.read_parquet(tmp_path / "papers.parquet")) == 667
+    # The partial file of the killed process is removed at once.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["filter.json", "papers.parquet"]
 
 
 def test_cancelled_command_leaves_no_file(
@@ -88,6 +91,32 @@ def test_cancelled_command_leaves_no_file(
     done = script("filter_papers.py", *command(tmp_path, made_snapshot), before=cancel)
     assert done.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_one_line_that_names_the_file(
+    script: Script, made_snapshot: Path, tmp_path: Path
+) -> None:
+    full = """import errno, pyarrow.parquet
+def write(writer, table):
+    raise OSError(errno.ENOSPC, "Error writing bytes to file")
+pyarrow.parquet.ParquetWriter.write_table = write"""
+    done = script("filter_papers.py", *command(tmp_path, made_snapshot), before=full)
+    assert done.returncode == 1
+    (error,) = [line for line in done.stdout.splitlines() if " ERROR " in line]
+    assert "papers.parquet" in error
+    assert "No space left on device. Free space on its disk" in error
+    assert "Traceback" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pipes_and_devices_are_named(script: Script, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for snapshot, kind in ((pipe, "a pipe (FIFO)"), (Path("/dev/null"), "a device")):
+        done = script("filter_papers.py", *command(tmp_path / "out", snapshot))
+        assert done.returncode == 1
+        assert f"The snapshot {snapshot} is {kind}" in done.stdout
+        assert "Traceback" not in done.stdout
 
 
 @pytest.mark.skipif(
@@ -100,7 +129,8 @@ def test_memory_stays_under_300_mb(script: Script, made_snapshot: Path, tmp_path
         for _ in range(300_000_000 // len(block)):
             file.write(block)
     measure = "print(open('/proc/self/status').read())"
-    done = script("filter_papers.py", *command(tmp_path, snapshot), after=measure)
+    every = [argument for argument in command(tmp_path, snapshot) if argument not in WANTED]
+    done = script("filter_papers.py", *every, after=measure)
     snapshot.unlink()
     assert done.returncode == 0, done.stdout
     (kilobytes,) = re.findall(r"VmHWM:\s*(\d+) kB", done.stdout)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.corpus import filtering
+from arxiv_embeddings.corpus import filtering, streams
 from arxiv_embeddings.corpus.arxiv import ArxivReader
 from arxiv_embeddings.corpus.filtering import filter_papers
-from support.records import PHYSICS, WANTED, record
+from support.records import PHYSICS, REQUIRED, WANTED, record
 
 
 def filtered(
@@ -71,6 +72,18 @@ def test_duplicate_ids_are_kept_and_named(tmp_path: Path, caplog: pytest.LogCapt
     assert report["duplicate_ids"] == 3
     assert "3 papers repeat the id of an earlier paper and are kept" in caplog.text
     assert "a, b" in caplog.text
+
+
+def test_many_repeated_ids_are_counted_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(filtering, "IDS_COMPARED", 7)
+    names = [f"{number:03d}" for number in range(100)]
+    lines = [record(id=name, categories="cs.CL") for name in [*names, "x", *names[::-1], "000"]]
+    _, report = filtered(tmp_path, lines)
+    assert report["duplicate_ids"] == 101
+    assert "101 papers repeat the id of an earlier paper and are kept" in caplog.text
+    assert ": 000, 001, 002, 003, 004." in caplog.text
 
 
 def test_ids_of_dropped_records_are_not_compared(tmp_path: Path) -> None:
@@ -165,6 +178,11 @@ def test_last_line_truncated_after_a_brace_fails_too(tmp_path: Path) -> None:
         filtered(tmp_path, [PHYSICS, cut], end=b"")
 
 
+def test_last_line_that_is_not_a_record_is_not_a_cut_download(tmp_path: Path) -> None:
+    papers, report = filtered(tmp_path, [PHYSICS] * 3 + [b"hello"], limit=0.5, end=b"")
+    assert (len(papers), report["bad_lines"]) == (3, {"not_json": [4]})
+
+
 def test_no_wanted_paper_fails(tmp_path: Path) -> None:
     message = (
         r"None of the 2 records .* start with 'cs\.' or 'physics\.'\. Check corpus\.categories"
@@ -199,6 +217,67 @@ def test_papers_equal_those_of_the_notebook(
     }
     assert report["papers_per_category"] == expected["category 1"].value_counts().to_dict()
     assert report["duplicate_ids"] == expected["id"].duplicated().sum()
+
+
+def parses(line: bytes) -> bool:
+    """Return whether the standard library parses ``line`` as an object with texts for all fields used."""
+    try:
+        content = json.loads(line.decode())
+        return all(isinstance(content[name], str) for name in REQUIRED)
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+@pytest.mark.parametrize("name", ["verbatim_snapshot", "real_snapshot"])
+def test_papers_of_a_damaged_snapshot_equal_those_of_the_notebook(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    snapshot: Path = request.getfixturevalue(name)
+    lines = snapshot.read_bytes().split(b"\n")[:-1]
+    rng = random.Random(0)
+    for place in range(0, len(lines), 5):
+        line, at = lines[place], rng.randrange(len(lines[place]))
+        byte = rng.choice([b"\0", b"\x1f", b"\xff", b"\\", b"{", b"}", b'"'])
+        damaged = [line[:at], line[:at] + byte + line[at + 1 :], line + line, byte, b"{}", line[1:]]
+        lines[place] = rng.choice(damaged)
+    lines = [line for line in lines if line]
+    papers, report = filtered(tmp_path, lines, limit=0.5)
+    good = [line for line in lines if parses(line)]
+    expected = notebook(line.decode() for line in good)
+    pd.testing.assert_frame_equal(papers, expected)
+    dropped = report["records"]["dropped"]
+    assert report["records"]["read"] == len(lines)
+    assert dropped.pop("other_category") == len(good) - len(expected)
+    assert sum(dropped.values()) == len(lines) - len(good) > 0.1 * len(lines)
+    bad = [number for number, line in enumerate(lines, start=1) if not parses(line)]
+    assert min(min(numbers) for numbers in report["bad_lines"].values()) == bad[0]
+    assert {number for numbers in report["bad_lines"].values() for number in numbers} <= set(bad)
+
+
+def test_blocks_may_end_at_every_position_of_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        record(id="1"),
+        record(id="2", title='"}\n{"', categories="cs.CL"),
+        b"",
+        record(id="3", title="é😀", categories="cs.CL"),
+        b'{"id":"4","title":"\xff","abstract":"A","categories":"cs.CL"}',
+        record(id="5", categories=" physics.optics\t"),
+        record(id="6") + record(id="7"),
+        record(id="8", title="é", categories="cs.AI").replace(rb"\u00e9", "é".encode()),
+        record(id="9", categories="cs.CL") + b"\r",
+        record(id="10", categories="cs.CL"),
+    ]
+    snapshot = tmp_path / "snapshot.json"
+    snapshot.write_bytes(b"\n".join(lines))
+    for size in range(1, snapshot.stat().st_size + 1):
+        monkeypatch.setattr(streams, "BLOCK", size)
+        reader = ArxivReader(snapshot, WANTED)
+        assert [paper[0] for paper in reader.papers()] == ["2", "3", "5", "8", "9", "10"]
+        tally = reader.tally
+        assert (tally.read, tally.other, tally.blank) == (9, 1, 1)
+        assert tally.bad_lines == {"not_json": [5], "several_records_on_a_line": [7]}
 
 
 @pytest.mark.parametrize("data", [b"\n \n", b"hello\n"], ids=["blank", "bad"])

@@ -1,9 +1,14 @@
 """A file is read line by line, plain or packed, and damaged or unsuitable files are reported."""
 
+import bz2
+import errno
 import gzip
 import hashlib
 import io
+import lzma
+import os
 import random
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +77,15 @@ def zip64(data: bytes) -> bytes:
     return file.getvalue()
 
 
+def tar(data: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo("snapshot.json")
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
 ZIP = zipped({"snapshot.json": DATA})
 STORED = zipped({"snapshot.json": DATA}, zipfile.ZIP_STORED)
 DIRECTORY = ZIP.index(b"PK\1\2")  # where the archive's directory begins
@@ -96,7 +110,9 @@ def opened(folder: Path, data: bytes, name: str = "file") -> PackedFile:
 
 
 def lines_of(packed: PackedFile) -> list[bytes]:
-    return [line for block in packed.line_blocks() for line in block]
+    blocks = list(packed.line_blocks())
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+    return [line for block in blocks for line in block.removesuffix(b"\n").split(b"\n")]
 
 
 @pytest.mark.parametrize("name", ["snapshot.json", "snapshot.gz", "snapshot.zst", "snapshot.zip"])
@@ -169,6 +185,14 @@ def flipped(data: bytes, place: int) -> bytes:
     return bytes(changed)
 
 
+class BrokenDisk(io.BytesIO):
+    """A file on a disk that cannot be read."""
+
+    def read(self, size: int | None = -1, /) -> NoReturn:
+        """Fail as the kernel does."""
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 HTML = b"<!DOCTYPE html>\n<html><title>Sign in</title></html>\n"
 CUT = r"ends in the middle of its {} data\. Download or copy it again\.$"
 BROKEN = {
@@ -177,8 +201,33 @@ BROKEN = {
     "html-indented": (b"\xef\xbb\xbf \r\n" + HTML, "is an HTML or XML page"),
     "html-gzip": (gz(HTML), "is an HTML or XML page"),
     "html-zip": (zipped({"login": HTML}), "is an HTML or XML page"),
-    "array": (b'[{"id":"1"}]', r"is one JSON array\. Convert it to JSON lines"),
-    "array-indented": (b'\n[\n{"id":"1"}]', r"is one JSON array\. Convert it to JSON lines"),
+    "array": (b'[{"id":"1"}]', r"is one JSON array\. Convert it, .*: cat .* \| jq -c '\.\[\]' > "),
+    "array-indented": (b'\n[\n{"id":"1"}]', "is one JSON array"),
+    "array-gzip": (
+        gz(b'[{"id":"1"}]'),
+        r"is one JSON array, packed as gzip\. .*: gzip -dc .*/file \| jq -c '\.\[\]' > ",
+    ),
+    "array-zip": (zipped({"a": b"[1]"}), "is one JSON array, packed as zip.*: unzip -p .* jq -c"),
+    "array-zstd": (zst(b"[1]"), "is one JSON array, packed as zstd.*: zstd -dc .* jq -c"),
+    "indented": (b'{\n "id": "1"\n}\n', r"is JSON with records of several lines.* \| jq -c \. >"),
+    "bzip2": (bz2.compress(DATA), r"is bzip2 data\. .*: cat .*/file \| bzip2 -dc > converted$"),
+    "xz": (lzma.compress(DATA), r"is xz data\. .*: cat .*/file \| xz -dc > converted$"),
+    "7z": (b"7z\xbc\xaf\x27\x1c\0\4", r"is a 7z archive\. .*: 7z x .*/file$"),
+    "tar": (tar(DATA), r"is a tar archive\. .*: cat .*/file \| tar -xf -$"),
+    "tar-gzip": (
+        gz(tar(DATA)),
+        r"is a tar archive, packed as gzip\. .*: gzip -dc .* \| tar -xf -$",
+    ),
+    "gzip-gzip": (
+        gz(gz(DATA)),
+        r"is gzip data, packed as gzip\. .*: gzip -dc .*/file > converted$",
+    ),
+    "zip-gzip": (gz(ZIP), "is zip data, packed as gzip"),
+    "bzip2-gzip": (gz(bz2.compress(DATA)), r"is bzip2 data, packed as gzip\. .* \| bzip2 -dc > "),
+    "parquet-gzip": (gz(b"PAR1" + DATA), "is parquet data, packed as gzip"),
+    "utf-16": (DATA.decode().encode("utf-16"), r"is text in UTF-16\. .*iconv -f UTF-16 -t UTF-8"),
+    "utf-16-le": (DATA.decode().encode("utf-16-le"), "is text in UTF-16.*iconv -f UTF-16LE"),
+    "utf-16-be": (DATA.decode().encode("utf-16-be"), "is text in UTF-16.*iconv -f UTF-16BE"),
     "gzip-header-only": (gz(DATA)[:10], CUT.format("gzip")),
     "gzip-cut": (gz(DATA)[:300], CUT.format("gzip")),
     "gzip-cut-before-last-byte": (gz(DATA)[:-1], CUT.format("gzip")),
@@ -240,8 +289,93 @@ def test_missing_file_names_the_key_to_set(tmp_path: Path) -> None:
 
 
 def test_folder_is_not_a_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"is a folder, not a file\. Set 'snapshot'"):
         PackedFile(tmp_path, "snapshot")
+
+
+def test_pipe_is_refused_with_and_without_a_writer(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"pipe is a pipe \(FIFO\), .*, not a file\. Set"):
+        PackedFile(pipe, "snapshot")
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(InputError, match=r"/dev/fd/\d+ is a pipe \(FIFO\)"):
+            PackedFile(Path(f"/dev/fd/{reading}"), "snapshot")
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_device_is_refused() -> None:
+    with pytest.raises(InputError, match=r"/dev/null is a device, not a file\."):
+        PackedFile(Path("/dev/null"), "snapshot")
+
+
+CHANGED = r"file changed while it was read\. Wait until its download or copy is complete"
+
+
+def replaced(path: Path) -> None:
+    """Give ``path`` to a new file of the same size and modification time."""
+    state = path.stat()
+    new = path.with_name("new")
+    new.write_bytes(path.read_bytes())
+    os.utime(new, ns=(state.st_atime_ns, state.st_mtime_ns))
+    new.replace(path)
+
+
+def appended(path: Path) -> None:
+    state = path.stat()
+    with path.open("ab") as file:
+        file.write(DATA)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def rewritten(path: Path) -> None:
+    """Write the same bytes again."""
+    state = path.stat()
+    with path.open("r+b") as file:
+        file.write(file.read(1))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("change", [replaced, appended, rewritten, Path.unlink])
+@pytest.mark.parametrize("share_read", [0, 0.75])
+@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd", "zip-deflated"])
+def test_file_that_changes_while_it_is_read_is_refused(
+    kind: str,
+    share_read: float,
+    change: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "BLOCK", 100)
+    packed = opened(tmp_path, PACKED[kind])
+    blocks = packed.line_blocks()
+    while packed.bytes_read <= share_read * packed.size:
+        next(blocks)
+    change(packed.path)
+    with pytest.raises(InputError, match=CHANGED):
+        list(blocks)
+
+
+def test_damage_by_a_change_is_reported_as_the_change(tmp_path: Path) -> None:
+    packed = opened(tmp_path, PACKED["gzip"])
+    packed.path.write_bytes(flipped(PACKED["gzip"], 300))
+    with pytest.raises(InputError, match=CHANGED):
+        list(packed.line_blocks())
+
+
+def test_error_of_the_disk_names_the_file_and_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = opened(tmp_path, DATA)
+
+    # A test cannot damage a disk.
+    monkeypatch.setattr(Path, "open", lambda *_, **__: BrokenDisk(DATA))
+    message = r"file cannot be read at byte 0: Input/output error\. Check its disk"
+    with pytest.raises(InputError, match=message):
+        lines_of(packed)
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd", "zip-deflated", "zip-stored", "zip-64"])

@@ -271,7 +271,7 @@ HEAD = b"label,abstract,year,title,no\n"
         ),
         (HEAD + b"a,b\rc,c,d,e\n", "not valid CSV: .* begins on line 2"),
         (HEAD + b'a,"' + b"b" * 20_000_000, "longer than 16,777,216 bytes"),
-        (HEAD.decode().encode("utf-16"), "no column 'no'. Its columns: '.udcff"),
+        (HEAD.decode().encode("utf-16"), "is text in UTF-16. .* iconv -f UTF-16 -t"),
         (HEAD.replace(b",", b";"), "Its columns: 'label;abstract;year;title;no'"),
         (b"<html>\n<body>\n", "Its columns: '<html>'"),
         (b"PAR1" + b"x" * 100, "is a damaged Parquet file"),

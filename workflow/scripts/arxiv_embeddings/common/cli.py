@@ -1,6 +1,7 @@
 """What all commands share: logging, signals and exit codes."""
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -14,12 +15,22 @@ from .errors import InputError
 
 log = logging.getLogger(__name__)
 
+# What to do about errors of the file system, which are not errors of a program.
+ADVICE = {
+    errno.ENOSPC: "Free space on its disk, then run the command again.",
+    errno.EDQUOT: "Delete files until your quota allows it, then run the command again.",
+    errno.EROFS: "Choose a folder that can be written.",
+    errno.EACCES: "Change its permissions, or choose another path.",
+    errno.EIO: "Check its disk, then run the command again.",
+}
+
 
 def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the command line, log to stderr and to ``--log``, and do the work.
 
-    The exit code is 0 or 1; after SIGTERM it is 143. An ``InputError`` is logged as one line, because the
-    user can fix it; any other exception is logged with its traceback.
+    The exit code is 0 or 1; after SIGTERM it is 143. An ``InputError`` and an error of the file system, such
+    as a full disk, are logged as one line, because the user can fix them; any other exception is logged with
+    its traceback.
     """
     parser.add_argument("--log", type=Path, help="file to append the messages to")
     arguments = parser.parse_args()
@@ -41,7 +52,12 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in ADVICE:
+            path = error.filename or f"A file ({error})"
+            reason = os.strerror(error.errno)
+            log.error("%s cannot be read or written: %s. %s", path, reason, ADVICE[error.errno])
+            sys.exit(1)
         log.exception("Unexpected error. Please report it with this log.")
         sys.exit(1)
 

@@ -1,6 +1,7 @@
 """Writing files so that a final name always means a complete file, and hashing their content."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 # Seconds without a write after which a partial file counts as abandoned.
 ABANDONED_AFTER = 24 * 3600
+# Errors that only writing has.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -38,7 +41,8 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     # Writers that were killed leave their partial files behind.
     for partial in path.parent.glob(f".{path.name}.*.partial"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - partial.stat().st_mtime > ABANDONED_AFTER:
+            writer = partial.name.removeprefix(f".{path.name}.").removesuffix(".partial")
+            if _has_ended(writer) or time.time() - partial.stat().st_mtime > ABANDONED_AFTER:
                 _remove(partial)
     # Two jobs may write the same file at once, for example after a restart while old jobs still run. So
     # the name contains the host and the process.
@@ -46,8 +50,38 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     _remove(scratch)
     try:
         yield scratch
+    except OSError as error:
+        # Libraries do not name the file that they could not write.
+        if error.filename is None and error.errno in NO_SPACE:
+            error.filename = str(path)
+        raise
     finally:
         _remove(scratch)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the name of ``path`` to an ``OSError`` within the block that names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _has_ended(writer: str) -> bool:
+    """Return whether ``writer`` (host-process) is a process of this host that does not run."""
+    host, _, process = writer.rpartition("-")
+    if host != socket.gethostname() or not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
 
 
 def _remove(path: Path) -> None:
@@ -61,7 +95,8 @@ def _sync(path: Path) -> None:
     """Wait until the content of the file ``path`` has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -1,7 +1,7 @@
 """Reading the arXiv metadata snapshot: JSON lines, one record per line."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from .filtering import Paper, Tally
 from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
-CATEGORIES = b'"categories":"'
 
 
 class Record(msgspec.Struct, gc=False):
@@ -26,86 +25,113 @@ class Record(msgspec.Struct, gc=False):
 
 
 class RecordFilter(Tally):
-    """Selects the records of the wanted categories, line by line.
+    """Selects the records of the wanted categories and counts the others; every record is parsed.
 
     Attributes:
         lines: number of lines so far.
-        last_error: the reason of the last bad record in the latest list of lines; None without one.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         super().__init__(prefixes)
         self.lines = 0
-        self.last_error: str | None = None
+        self._decoder = msgspec.json.Decoder(Record)
 
-    def select(self, lines: list[bytes], parse_all: bool = False) -> list[Record]:
-        """Return the wanted records among ``lines``, in order, and count the others.
+    def select(self, block: bytes) -> list[Record]:
+        """Return the wanted records in a block of whole lines, in order, and count the others.
 
-        Most unwanted lines are recognised by their bytes alone, without parsing: inside a JSON string
-        every quote is escaped, so the bytes ``"categories":"`` can only be the key and the start of its
-        value. All other lines are parsed, among them those without the usual form of the snapshot: they do
-        not go from ``{"id":"`` to ``}``, lack a key before or after the categories, contain this key
-        twice, have an escape within the prefix, or bytes that are not ASCII.
-
-        Two cases are not recognised without parsing: a key that is itself written with escapes, and
-        damage in an unwanted record that still has the usual form. ``parse_all`` parses every line.
+        The parser reads a whole block at once, but it does not tell which line a record is on, and it does
+        not check the UTF-8 of the fields it skips. So its result counts only if the block is UTF-8, and each
+        line is one record: every line end is between the braces of two records, and there are as many
+        records as lines. All other blocks are parsed line by line.
         """
-        wanted = tuple(prefix.encode() for prefix in self.prefixes)
-        reach = max(map(len, wanted))
-        value = len(CATEGORIES)
-        decode = msgspec.json.Decoder(Record).decode
-        papers: list[Record] = []
-        self.last_error = None
-        for number, line in enumerate(lines, start=self.lines + 1):
-            at = line.find(CATEGORIES)
-            if (
-                at > 0
-                and not parse_all
-                and not line.startswith(wanted, at + value)
-                and line.startswith(b'{"id":"')
-                and line.endswith(b"}")
-                and line.find(b',"title":"', 0, at) > 0
-                and line.find(b',"abstract":"', at) > 0
-                and line.find(b'"categories"', at + value) < 0
-                and line.find(b"\\", at + value, at + value + reach) < 0
-                and line.isascii()
-            ):
-                self.other += 1
-                continue
+        count = count_record_lines(block)
+        if count and is_utf8(block):
             try:
-                record = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                parsed = parse_untyped(line)
-                if isinstance(parsed, str):
-                    self._count_unreadable(number, line, parsed)
-                    continue
-                record = parsed
-            if record.categories.startswith(self.prefixes):
+                records = self._decoder.decode_lines(block)
+            except (msgspec.DecodeError, RecursionError):
+                pass
+            else:
+                if len(records) == count:
+                    return self._finish(count, enumerate(records, start=self.lines + 1))
+        lines = block.removesuffix(b"\n").split(b"\n")
+        return self._finish(len(lines), self._parse_lines(lines))
+
+    def _finish(self, count: int, records: Iterable[tuple[int, Record]]) -> list[Record]:
+        """Return the wanted ones among the numbered ``records`` on the next ``count`` lines."""
+        prefixes = self.prefixes
+        papers = []
+        for number, record in records:
+            categories = record.categories
+            # This runs for millions of records, so it repeats the conditions of is_complete without its cost.
+            if (
+                not record.id.strip()
+                or not record.title.strip()
+                or not record.abstract
+                or record.abstract.isspace()
+                or not (start := categories.lstrip())
+                or "," in categories
+            ):
+                self._count_incomplete(number, record)
+            elif start.startswith(prefixes):
                 papers.append(record)
             else:
                 self.other += 1
-        self.lines += len(lines)
+        self.lines += count
         self.read = self.lines - self.blank
         return papers
 
-    def _count_unreadable(self, number: int, line: bytes, reason: str) -> None:
-        if not line.strip():
-            self.blank += 1
-            return
-        self.last_error = reason
-        self.count_bad(number, reason)
+    def _parse_lines(self, lines: list[bytes]) -> Iterator[tuple[int, Record]]:
+        """Yield the records on ``lines`` with their numbers; count the other lines."""
+        for number, line in enumerate(lines, start=self.lines + 1):
+            try:
+                # The typed decoder does not check the UTF-8 of the fields it skips.
+                record: Record | str = self._decoder.decode(line) if is_utf8(line) else "not_json"
+            except (msgspec.DecodeError, RecursionError):
+                record = parse_untyped(line)
+            if isinstance(record, Record):
+                yield number, record
+            elif line.strip():
+                self.count_bad(number, record)
+            else:
+                self.blank += 1
+
+    def _count_incomplete(self, number: int, record: Record) -> None:
+        """Count a record with a blank field, or with a comma among its categories."""
+        if self.is_complete(number, {name: getattr(record, name) for name in REQUIRED}):
+            self.count_bad(number, "comma_in_categories")
+
+
+def count_record_lines(block: bytes) -> int:
+    """Return the number of lines of ``block``; 0 if a line does not go from ``{`` to ``}`` and a newline."""
+    count = start = 0
+    while start < len(block):
+        end = block.find(b"\n", start)
+        if block[start] != ord("{") or end < 1 or block[end - 1] != ord("}"):
+            return 0
+        count += 1
+        start = end + 1
+    return count
+
+
+def is_utf8(data: bytes) -> bool:
+    """Return whether ``data`` is valid UTF-8."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def parse_untyped(line: bytes) -> Record | str:
     """Return the record on a line that the typed decoder refuses, or the reason why it is not a record.
 
-    The reasons are ``not_json``, ``not_an_object``, ``no_title``, ``title_is_not_text`` and so on. A record
-    may contain a key twice: as in ``json.loads``, the last one counts, whatever the value of the first.
+    The reasons are ``not_json``, ``several_records_on_a_line``, ``not_an_object``, ``no_title``,
+    ``title_is_not_text`` and so on. A record may contain a key twice: as in ``json.loads``, the last one
+    counts, whatever the value of the first.
     """
     try:
         content = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "not_json"
+        return "several_records_on_a_line" if has_several_records(line) else "not_json"
     if not isinstance(content, dict):
         return "not_an_object"
     for name in REQUIRED:
@@ -116,15 +142,41 @@ def parse_untyped(line: bytes) -> Record | str:
     return Record(**{name: content[name] for name in REQUIRED})
 
 
+def has_several_records(line: bytes) -> bool:
+    """Return whether ``line`` consists of several JSON objects."""
+    try:
+        records = msgspec.json.Decoder().decode_lines(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return len(records) > 1 and all(isinstance(record, dict) for record in records)
+
+
+def is_cut(line: bytes) -> bool:
+    """Return whether ``line`` is the beginning of a JSON object whose end is missing."""
+    # Within a number such as 1.5e+3, the parser reports the end as malformed, so a digit is tried too.
+    return line.lstrip().startswith(b"{") and any(map(is_truncated, (line, line + b"0")))
+
+
+def is_truncated(data: bytes) -> bool:
+    """Return whether JSON parses up to the end of ``data``, but is not complete there."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return "truncated" in str(error)
+    return False
+
+
 def paper_of(record: Record) -> Paper:
     """Return the paper of a record.
 
-    The topic is the unchanged title and abstract, joined by a space. Category 1 is the first listed
-    category (``cs.CL``), and category 0 is the part before its dot (``cs``).
+    The topic is the unchanged title and abstract, joined by a space. Any white space separates categories;
+    in the paper, this is one space. Category 1 is the first listed category (``cs.CL``), and category 0 is
+    the part before its dot (``cs``).
     """
-    first = record.categories.split(" ", 1)[0]
+    categories = record.categories.split()
+    first = categories[0]
     topic = f"{record.title} {record.abstract}"
-    return record.id, topic, record.categories, first.split(".", 1)[0], first
+    return record.id, topic, " ".join(categories), first.split(".", 1)[0], first
 
 
 class ArxivReader:
@@ -148,14 +200,16 @@ class ArxivReader:
         return self._snapshot.description()
 
     def _wanted(self) -> Iterator[list[Record]]:
-        snapshot = self._snapshot
+        snapshot, done = self._snapshot, 0
         with Progress(snapshot.size, "bytes") as progress:
-            for lines in snapshot.line_blocks():
-                # A last line without a newline may be truncated anywhere, even after a brace.
-                yield self._filter.select(lines, parse_all=snapshot.cut_line)
-                progress.advance(snapshot.bytes_read - progress.done, records=len(lines))
-        if self._filter.last_error == "not_json" and snapshot.cut_line:
-            raise InputError(
-                f"The snapshot {self.path} ends in the middle of a record "
-                f"(line {self._filter.lines:,}): the download was cut. Download it again."
-            )
+            for block in snapshot.line_blocks():
+                if snapshot.cut_line and is_cut(block):
+                    raise InputError(
+                        f"The snapshot {self.path} ends in the middle of a record "
+                        f"(line {self._filter.lines + 1:,}): the download was cut. Download it again."
+                    )
+                yield self._filter.select(block)
+                progress.advance(
+                    snapshot.bytes_read - progress.done, records=self._filter.lines - done
+                )
+                done = self._filter.lines

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..common.errors import InputError
+from ..common.files import naming
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,10 @@ PARQUET_OPTIONS = {
 ROWS_PER_GROUP = 8_192
 # Number of line numbers kept for each kind of bad record.
 LINES_SHOWN = 5
+
+SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
+# Number of repeated ids compared at a time; they need several hundred bytes each.
+IDS_COMPARED = 1 << 17
 
 # The columns of SCHEMA.
 Paper = tuple[str, str, str, str, str]
@@ -133,12 +140,12 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     id_hashes, per_category = _write_papers(reader.papers(), papers_path)
     tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
-    duplicates = _duplicate_ids(papers_path, id_hashes)
+    duplicates, repeated = _duplicate_ids(papers_path, id_hashes)
     if duplicates:
         log.warning(
             "%d papers repeat the id of an earlier paper and are kept, as in pandas: %s.",
-            sum(duplicates.values()),
-            ", ".join(list(duplicates)[:LINES_SHOWN]),
+            duplicates,
+            ", ".join(repeated),
         )
     log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
     return {
@@ -151,7 +158,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
         },
         "bad_lines": dict(sorted(tally.bad_lines.items())),
         "blank_lines": tally.blank,
-        "duplicate_ids": sum(duplicates.values()),
+        "duplicate_ids": duplicates,
         "papers_per_category": dict(sorted(per_category.items())),
     }
 
@@ -167,7 +174,8 @@ def _write_papers(
         columns = list(zip(*group, strict=True))
         per_category.update(columns[-1])
         id_hashes.extend(map(hash, columns[0]))
-        writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+        with naming(papers_path):
+            writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
 
     # Compression releases the GIL, so one thread writes a group while the next one is read.
     with (
@@ -197,6 +205,7 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
         raise InputError(
             f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
+            f"{SPLIT * ('several_records_on_a_line' in tally.bad)}"
             "Download or repair the snapshot, or raise corpus.max_bad_records to skip these records."
         )
     if kept == 0:
@@ -208,16 +217,38 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
         )
 
 
-def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> dict[str, int]:
-    """Return the ids that occur more than once, each with the number of its repetitions.
+def _duplicate_ids(papers_path: Path, id_hashes: "array[int]") -> tuple[int, list[str]]:
+    """Return the number of papers whose id an earlier paper has, and the first such ids in sorted order.
 
-    Only ids whose 64-bit hash occurs more than once are compared, which needs little memory.
+    Only ids whose 64-bit hash occurs more than once are compared, ``IDS_COMPARED`` at a time, which needs
+    little memory. ``id_hashes`` is sorted in place.
     """
-    hashes, counts = np.unique(np.frombuffer(id_hashes, dtype=np.int64), return_counts=True)
-    suspects = set(hashes[counts > 1].tolist())
-    if not suspects:
-        return {}
-    seen: collections.Counter[str] = collections.Counter()
-    for batch in pq.ParquetFile(papers_path).iter_batches(columns=["id"]):
-        seen.update(name for name in batch["id"].to_pylist() if hash(name) in suspects)
-    return {name: count - 1 for name, count in seen.items() if count > 1}
+    hashes = np.frombuffer(id_hashes, dtype=np.int64)
+    hashes.sort()
+    repeats = hashes[1:] == hashes[:-1]
+    # The first of each run of equal hashes. numpy.unique would need several times the memory.
+    begins = repeats.copy()
+    begins[1:] &= ~repeats[:-1]
+    suspects = hashes[:-1][begins]
+    duplicates, repeated = 0, list[str]()
+    for start in range(0, len(suspects), IDS_COMPARED):
+        ids, counts = _count_ids(papers_path, suspects[start : start + IDS_COMPARED])
+        duplicates += pc.sum(counts).as_py() - len(ids)
+        own = ids.filter(pc.greater(counts, 1)).sort()[:LINES_SHOWN].to_pylist()
+        repeated = sorted(repeated + own)[:LINES_SHOWN]
+    return duplicates, repeated
+
+
+def _count_ids(
+    papers_path: Path, suspects: npt.NDArray[np.int64]
+) -> tuple[pa.StringArray, pa.Int64Array]:
+    """Return the ids whose hash is among the sorted ``suspects``, and how often each of them occurs."""
+    found = []
+    # Without pre_buffer, Arrow keeps one row group in memory instead of the whole column.
+    with pq.ParquetFile(papers_path, pre_buffer=False) as file:
+        for batch in file.iter_batches(columns=["id"]):
+            hashes = np.fromiter(map(hash, batch["id"].to_pylist()), np.int64, len(batch))
+            places = np.searchsorted(suspects, hashes)
+            found.append(batch["id"].filter(pa.array(suspects.take(places, mode="clip") == hashes)))
+    counted = pc.value_counts(pa.chunked_array(found))
+    return counted.field("values"), counted.field("counts")

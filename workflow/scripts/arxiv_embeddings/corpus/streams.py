@@ -1,12 +1,15 @@
 """Reading a plain or packed file as a stream of lines."""
 
 import hashlib
+import io
+import shlex
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import zstandard
 from isal import isal_zlib
@@ -14,8 +17,9 @@ from isal import isal_zlib
 from ..common.errors import InputError
 from ..common.progress import Progress
 
-# Bytes read at a time: large enough that hashing in a thread is faster than without one.
-READ = 1 << 20
+# Bytes read at a time. They are hashed in a thread while they are unpacked and parsed, and that takes long
+# enough for this size: the thread may have to wait several milliseconds for the interpreter before it begins.
+READ = 1 << 22
 # Bytes unpacked at a time: small enough to stay in the processor's cache.
 BLOCK = 1 << 17
 # Bytes; a record of arXiv's snapshot has a few thousand.
@@ -31,7 +35,31 @@ FORMATS = ZSTD_SKIPPABLE | {
     b"PK\x05\x06": "zip",
     b"PAR1": "parquet",
 }
+# What else a file may be, plain or within its packing, by its first bytes; and the command that converts it.
+# {unpacked} is a command that prints the content of the {file}.
+UTF_16 = ("text in UTF-16", "{unpacked} | iconv -f UTF-16 -t UTF-8 > converted")
+UNSUITABLE = {
+    b"BZh": ("bzip2 data", "{unpacked} | bzip2 -dc > converted"),
+    b"\xfd7zXZ\0": ("xz data", "{unpacked} | xz -dc > converted"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "7z x {file}"),
+    b"\xff\xfe": UTF_16,
+    b"\xfe\xff": UTF_16,
+    b"{\0": ("text in UTF-16", "{unpacked} | iconv -f UTF-16LE -t UTF-8 > converted"),
+    b"\0{": ("text in UTF-16", "{unpacked} | iconv -f UTF-16BE -t UTF-8 > converted"),
+    **{magic: (f"{name} data", "{unpacked} > converted") for magic, name in FORMATS.items()},
+}
+# A tar archive has this at byte 257 (POSIX.1-1988, ustar).
+TAR_MAGIC, TAR_AT = b"ustar", 257
 AGAIN = "Download or copy it again."
+# Commands that print the unpacked content of a file, by its packing.
+PRINT = {"plain": "cat", "gzip": "gzip -dc", "zstd": "zstd -dc", "zip": "unzip -p"}
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe (FIFO), for example from <(...)"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 UNPACK = "Unpack it and set 'snapshot' in the config to the unpacked file."
 
 
@@ -67,7 +95,7 @@ class PackedFile:
         """Detect the packing of ``path``; errors call the file a ``kind``, for example "snapshot".
 
         Raises:
-            InputError: the file cannot be read or is empty.
+            InputError: the file cannot be read, is empty, or is not a regular file.
         """
         self.path = path
         self.bytes_read = 0
@@ -75,7 +103,14 @@ class PackedFile:
         self._kind = kind
         self._sha256 = hashlib.sha256()
         try:
-            self.size = path.stat().st_size
+            self._state = path.stat()
+            # Opening a pipe would wait for its writer.
+            if not stat.S_ISREG(self._state.st_mode):
+                name = next(name for test, name in KINDS if test(self._state.st_mode))
+                raise self._error(
+                    f"is {name}, not a file",
+                    "Set 'snapshot' in the config to the file of the corpus.",
+                )
             with path.open("rb") as file:
                 head = file.read(4)
         except OSError as error:
@@ -83,6 +118,7 @@ class PackedFile:
                 f"cannot be read: {error.strerror}",
                 "Set 'snapshot' in the config to the path of the corpus.",
             ) from error
+        self.size = self._state.st_size
         if self.size == 0:
             raise self._error("is empty")
         self.format = next(
@@ -103,56 +139,89 @@ class PackedFile:
             "format": self.format,
         }
 
+    def check_unchanged(self) -> None:
+        """Check that the file is still the one that was opened. Call it after reading.
+
+        Raises:
+            InputError: size, modification time or inode changed.
+        """
+        try:
+            now = self.path.stat()
+        except OSError as error:
+            raise self._changed() from error
+        names = "st_ino", "st_size", "st_mtime_ns"
+        if any(getattr(now, name) != getattr(self._state, name) for name in names):
+            raise self._changed()
+
+    def _changed(self) -> InputError:
+        return self._error(
+            "changed while it was read",
+            "Wait until its download or copy is complete, then run the command again.",
+        )
+
     def text_lines(self, progress: Progress) -> Iterator[str]:
         """Yield the lines as text, without their newlines; ``progress`` counts the bytes read.
 
         A byte that is not valid UTF-8 becomes a lone surrogate, so that the caller can count the line as bad.
 
         Raises:
-            InputError: the file is truncated, damaged, or an archive of several files.
+            InputError: the file is truncated, damaged, changed while it was read, or an archive of several
+                files.
         """
         counted = 0
-        for lines in self.line_blocks(json_lines=False):
-            for line in lines:
+        for block in self.line_blocks(json_lines=False):
+            for line in block.removesuffix(b"\n").split(b"\n"):
                 yield line.decode(errors="surrogateescape")
             progress.advance(self.bytes_read - counted)
             counted = self.bytes_read
 
-    def line_blocks(self, json_lines: bool = True) -> Iterator[list[bytes]]:
-        """Yield the lines in lists, without their newlines. The last line may have none.
+    def line_blocks(self, json_lines: bool = True) -> Iterator[bytes]:
+        """Yield blocks of whole lines with their newlines. If the last line has none, it is a block alone.
 
         Args:
             json_lines: whether the lines are JSON records; then a file that starts otherwise is refused.
 
         Raises:
-            InputError: the file is truncated, damaged, not JSON lines, or an archive of several files.
+            InputError: the file is truncated, damaged, changed while it was read, not JSON lines, or an
+                archive of several files.
         """
         rest = b""
         first = True
-        for block in self._unpacked():
+        for block in self._unpacked_whole():
             if first and block:
                 block = block.removeprefix(UTF8_BOM)
-                if json_lines:
-                    self._check_start(block)
+                self._check_start(block, json_lines)
                 first = False
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
+            end = block.rfind(b"\n") + 1
+            if end:
+                # One copy less than with rest + block[:end].
+                yield b"".join((rest, memoryview(block)[:end]))
+                rest = block[end:]
+            else:
+                rest += block
             if len(rest) > LONGEST_LINE:
                 raise self._error(
                     f"has a line longer than {LONGEST_LINE:,} bytes, so it is not a file with one record "
                     "per line",
-                    "Set 'snapshot' in the config to such a file.",
+                    f"If it is JSON, convert it: {self._unpacked_by()} | jq -c . > converted"
+                    if json_lines
+                    else "Set 'snapshot' in the config to such a file.",
                 )
-            if lines:
-                yield lines
         if first:
             raise self._error("contains no data")
         if rest:
             self.cut_line = True
-            yield [rest]
+            yield rest
 
-    def _check_start(self, block: bytes) -> None:
-        """Raise an error that says what the file is, if the first block does not start like JSON lines."""
+    def _check_start(self, block: bytes, json_lines: bool) -> None:
+        """Raise an error that says what the file is, if its first block is not text, or not JSON lines."""
+        for magic, (name, command) in UNSUITABLE.items():
+            if block.startswith(magic):
+                self._refuse(name, command)
+        if block.startswith(TAR_MAGIC, TAR_AT):
+            self._refuse("a tar archive", "{unpacked} | tar -xf -")
+        if not json_lines:
+            return
         start = block.lstrip()[:1]
         if start == b"<":
             raise self._error(
@@ -160,9 +229,34 @@ class PackedFile:
                 "Sign in and download the file again.",
             )
         if start == b"[":
-            raise self._error(
-                "is one JSON array", "Convert it to JSON lines, with one record per line."
-            )
+            self._refuse("one JSON array", "{unpacked} | jq -c '.[]' > converted")
+        first_line, newline, _ = block.lstrip().partition(b"\n")
+        if newline and first_line.rstrip() == b"{":
+            self._refuse("JSON with records of several lines", "{unpacked} | jq -c . > converted")
+
+    def _refuse(self, name: str, command: str) -> NoReturn:
+        """Raise an error that calls the file by its true name, with the command that converts it."""
+        packed = "" if self.format == "plain" else f", packed as {self.format}"
+        command = command.format(file=shlex.quote(str(self.path)), unpacked=self._unpacked_by())
+        raise self._error(
+            f"is {name}{packed}",
+            f"Convert it, and set 'snapshot' in the config to the result: {command}",
+        )
+
+    def _unpacked_by(self) -> str:
+        """Return a shell command that prints the unpacked content of the file."""
+        return f"{PRINT[self.format]} {shlex.quote(str(self.path))}"
+
+    def _unpacked_whole(self) -> Iterator[bytes]:
+        """Yield the unpacked bytes of a file that does not change meanwhile, whatever else is wrong with it."""
+        try:
+            yield from self._unpacked()
+        except InputError:
+            self.check_unchanged()
+            raise
+        self.check_unchanged()
+        if self.bytes_read != self.size:
+            raise self._changed()
 
     def _unpacked(self) -> Iterator[bytes]:
         if self.format == "gzip":
@@ -183,7 +277,7 @@ class PackedFile:
         """Yield the bytes of the file; count them, and hash them in a thread, as hashing releases the GIL."""
         with self.path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
             hashed = None
-            while data := file.read(READ):
+            while data := self._read(file):
                 if hashed is not None:
                     hashed.result()
                 hashed = pool.submit(self._sha256.update, data)
@@ -191,6 +285,15 @@ class PackedFile:
                     block = data[start : start + BLOCK]
                     self.bytes_read += len(block)
                     yield block
+
+    def _read(self, file: io.FileIO) -> bytes:
+        try:
+            return file.read(READ)
+        except OSError as error:
+            raise self._error(
+                f"cannot be read at byte {self.bytes_read:,}: {error.strerror}",
+                "Check its disk, or copy it again from its source.",
+            ) from error
 
     def _decompressed(
         self, blocks: Iterator[bytes], new: Callable[[], Decompressor], members: int | None = None

@@ -97,10 +97,15 @@ class TableReader:
                 yield cells[columns.id], text, label, parent, label
 
     def source(self) -> dict[str, Any]:
-        """Return name, bytes, sha256 and packing of the table. Call it after reading."""
+        """Return name, bytes, sha256 and packing of the table. Call it after reading.
+
+        Raises:
+            InputError: the table changed while it was read.
+        """
         # Parquet is not read from start to end.
         if self._is_parquet:
-            whole = {"bytes": self.path.stat().st_size, "sha256": file_sha256(self.path)}
+            whole = {"bytes": self._file.size, "sha256": file_sha256(self.path)}
+            self._file.check_unchanged()
             return {**self._file.description(), **whole}
         return self._file.description()
 
