@@ -22,7 +22,9 @@ def shard_ranges(papers: int, size: int) -> dict[str, tuple[int, int]]:
 def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
     """Return the encoder settings of ``model``, an entry of ``models`` in the config."""
     names = ("pooling", "max_length", "normalize", "dtype", "prompt", "dimensions")
-    return EncoderSettings(**{name: model[name] for name in names})
+    # The default of architecture is not added to configs, so that older manifests still fit.
+    architecture = model.get("architecture", EncoderSettings.architecture)
+    return EncoderSettings(**{name: model[name] for name in names}, architecture=architecture)
 
 
 def read_filter_report(path: Path) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""Judging on the login node whether a checkpoint can give the vectors that the settings ask for."""
+
+import logging
+from pathlib import Path
+
+import torch
+import transformers
+
+from ..common.errors import InputError
+from ..config.encoder_settings import EncoderSettings
+from .declared import resolve
+from .dense import check_dimensions, load_dense, pooled_size
+from .tokenizer import Tokenizer
+from .weights import check_sizes, load_model
+
+log = logging.getLogger(__name__)
+
+
+def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
+    """Return ``settings`` as resolved for the checkpoint in ``folder`` (dtype aside), or refuse them.
+
+    Takes seconds: weights are mapped, not read, and the model runs once without numbers.
+
+    Raises:
+        InputError: an embedding job with this checkpoint and these settings would fail, or give vectors other
+            than those of its authors.
+    """
+    resolved = resolve(settings, folder)
+    tokenizer = Tokenizer(folder, resolved)
+    model = load_model(folder)
+    check_sizes(model, resolved)
+    embeddings = model.get_input_embeddings().num_embeddings
+    if tokenizer.highest_token >= embeddings:
+        raise InputError(
+            f"The tokenizer in {folder} has the token id {tokenizer.highest_token}, but the model has embeddings "
+            f"for only {embeddings} tokens. Choose another checkpoint."
+        )
+    size = _hidden_size(folder, model)
+    dense = load_dense(folder, resolved.dense, pooled_size(resolved, size))
+    dimensions = check_dimensions(resolved, size, dense)
+    log.info("%s gives vectors of %d components with %s.", folder, dimensions, resolved.to_json())
+    return resolved
+
+
+def _hidden_size(folder: Path, model: transformers.PreTrainedModel) -> int:
+    """Return the size of a hidden state of ``model``, found on the meta device."""
+    model.to("meta")
+    try:
+        rows = torch.zeros(2, 8, dtype=torch.long, device="meta")
+        with torch.inference_mode():
+            return int(model(input_ids=rows).last_hidden_state.shape[-1])
+    except (NotImplementedError, RuntimeError) as error:
+        # Some models look at numbers, which the meta device does not have.
+        log.debug("The model in %s does not run on the meta device (%s).", folder, error)
+        return int(getattr(model.config, "word_embed_proj_dim", None) or model.config.hidden_size)
+    except Exception as error:
+        raise InputError(
+            f"The model in {folder} has no hidden states of tokens ({error!r}), so it has no vectors. "
+            "Choose another checkpoint."
+        ) from error
