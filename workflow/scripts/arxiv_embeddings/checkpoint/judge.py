@@ -1,5 +1,6 @@
 """Judging on the login node whether a checkpoint can give the vectors that the settings ask for."""
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
         raise InputError(
             f"The tokenizer in {folder} has the token id {tokenizer.highest_token}, but the model has embeddings "
             f"for only {embeddings} tokens. Choose another checkpoint."
+        )
+    if tokenizer.has_token_types and "token_type_ids" in inspect.signature(model.forward).parameters:
+        raise InputError(
+            f"The tokenizer in {folder} gives tokens of one text several types (token_type_ids), which is not "
+            "supported. Choose another checkpoint."
         )
     size = _hidden_size(folder, model)
     dense = load_dense(folder, resolved.dense, pooled_size(resolved, size))

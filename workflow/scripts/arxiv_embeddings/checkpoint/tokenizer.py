@@ -52,6 +52,11 @@ class Tokenizer:
         """The highest token id that the tokenizer can return."""
         return max(int(token) for token in self._tokenizer.get_vocab().values())
 
+    @property
+    def has_token_types(self) -> bool:
+        """Whether tokens of a single text have types other than 0, as those of XLNet."""
+        return any(self._tokenizer("a").get("token_type_ids") or [])
+
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of the prompt and each text, at most ``max_length`` per text.
 
