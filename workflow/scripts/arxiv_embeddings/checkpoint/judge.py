@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
     """Return ``settings`` as resolved for the checkpoint in ``folder`` (dtype aside), or refuse them.
 
-    Takes seconds: weights are mapped, not read, and the model runs once without numbers.
+    Takes seconds: weights are mapped, not read, and the model runs once on zeros.
 
     Raises:
         InputError: an embedding job with this checkpoint and these settings would fail, or give vectors other
@@ -36,7 +36,10 @@ def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
             f"The tokenizer in {folder} has the token id {tokenizer.highest_token}, but the model has embeddings "
             f"for only {embeddings} tokens. Choose another checkpoint."
         )
-    if tokenizer.has_token_types and "token_type_ids" in inspect.signature(model.forward).parameters:
+    if (
+        tokenizer.has_token_types
+        and "token_type_ids" in inspect.signature(model.forward).parameters
+    ):
         raise InputError(
             f"The tokenizer in {folder} gives tokens of one text several types (token_type_ids), which is not "
             "supported. Choose another checkpoint."
@@ -49,16 +52,18 @@ def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
 
 
 def _hidden_size(folder: Path, model: transformers.PreTrainedModel) -> int:
-    """Return the size of a hidden state of ``model``, found on the meta device."""
-    model.to("meta")
+    """Return the size of a hidden state of ``model``, without reading its weights."""
+    # One zero, seen as a tensor of any shape, needs no memory. The meta device would not do: many models look at
+    # numbers on their way.
+    zeros = {
+        name: torch.zeros((), dtype=weight.dtype).expand(weight.shape)
+        for name, weight in model.named_parameters()
+    }
+    row = torch.zeros(1, 2, dtype=torch.long)
     try:
-        rows = torch.zeros(2, 8, dtype=torch.long, device="meta")
         with torch.inference_mode():
-            return int(model(input_ids=rows).last_hidden_state.shape[-1])
-    except (NotImplementedError, RuntimeError) as error:
-        # Some models look at numbers, which the meta device does not have.
-        log.debug("The model in %s does not run on the meta device (%s).", folder, error)
-        return int(getattr(model.config, "word_embed_proj_dim", None) or model.config.hidden_size)
+            output = torch.func.functional_call(model, zeros, kwargs={"input_ids": row})
+        return int(output.last_hidden_state.shape[-1])
     except Exception as error:
         raise InputError(
             f"The model in {folder} has no hidden states of tokens ({error!r}), so it has no vectors. "

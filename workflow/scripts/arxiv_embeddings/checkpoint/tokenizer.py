@@ -135,7 +135,7 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     except Exception as error:
         raise InputError(
             f"The tokenizer in {folder} cannot be loaded ({error}). "
-            "Delete the folder and run snakemake again, or choose another checkpoint."
+            "Fetch the checkpoint again, or choose another one."
         ) from error
     # Keep the start of a text, whatever the checkpoint declares.
     tokenizer.truncation_side = "right"

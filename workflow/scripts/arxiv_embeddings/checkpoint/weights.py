@@ -78,7 +78,7 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> transformers.P
     if missing:
         raise InputError(
             f"The weights in {folder} lack {_listed(missing)} of the model. "
-            "Delete the folder and run snakemake again, or choose another checkpoint."
+            "Fetch the checkpoint again, or choose another one."
         )
     unused = sorted(name for name in report["unexpected_keys"] if not UNUSED.match(name))
     if unused:
@@ -211,7 +211,7 @@ def _not_loaded(folder: Path, error: Exception) -> InputError:
         )
     return InputError(
         f"The model in {folder} cannot be loaded ({error}). "
-        "Delete the folder and run snakemake again, or choose another checkpoint."
+        "Fetch the checkpoint again, or choose another one."
     )
 
 
