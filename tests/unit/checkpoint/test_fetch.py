@@ -115,7 +115,7 @@ def split_weights(source: Path) -> None:
     """Put the weights of ``source`` into two files with an index."""
     weights = load_file(source / "model.safetensors")
     (source / "model.safetensors").unlink()
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in (1, 2):
         part = {name: weights[name] for name in sorted(weights)[number - 1 :: 2]}
         file = f"model-{number}-of-2.safetensors"

@@ -406,7 +406,7 @@ def test_limit_of_models_that_count_positions_from_the_padding_token(
 def test_models_of_more_than_text_are_refused(minilm: Path, tmp_path: Path, kind: str) -> None:
     """Small ones, so that they are built at once."""
     text = SIZES | {"num_key_value_heads": 2, "head_dim": 16}
-    vision = {"hidden_size": 64, "num_hidden_layers": 1, "num_heads": 4, "depth": 1}
+    vision: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 1, "num_heads": 4, "depth": 1}
     vision |= {"intermediate_size": 64, "num_attention_heads": 4, "out_hidden_size": 64}
     vision |= {"deepstack_visual_indexes": [0]}
     options: dict[str, dict[str, Any]] = {
