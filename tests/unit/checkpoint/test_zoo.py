@@ -103,7 +103,7 @@ def build(minilm: Path, folder: Path, kind: str, **changed: Any) -> Path:
     return folder
 
 
-def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit_json(path: Path, change: Callable[[Any], object]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))

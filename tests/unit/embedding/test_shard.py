@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 def bert(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small checkpoint as the workflow fetches it."""
     folder = tmp_path_factory.mktemp("models")
-    fetch_model(str(make_bert(minilm, folder / "made")), None, folder / "fetched")
+    fetch_model(str(make_bert(minilm, folder / "made")), None, folder / "fetched", SETTINGS)
     return folder / "fetched"
 
 
@@ -546,7 +546,7 @@ def test_another_checkpoint_embeds_anew(job: Job, minilm: Path, tmp_path: Path) 
     weights = safetensors.torch.load_file(made / "model.safetensors")
     weights["embeddings.LayerNorm.bias"] += 1
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
-    fetch_model(str(made), None, tmp_path / "fetched")
+    fetch_model(str(made), None, tmp_path / "fetched", SETTINGS)
     job.model, job.encoder = tmp_path / "fetched", TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     assert job.run()["papers_resumed"] == 0
 
@@ -627,7 +627,7 @@ def test_a_damaged_weight_names_the_papers_that_meet_it(
     token = transformers.AutoTokenizer.from_pretrained(minilm)("zebra")["input_ids"][1]
     weights["embeddings.word_embeddings.weight"][token] = torch.nan
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
-    fetch_model(str(made), None, tmp_path / "fetched")
+    fetch_model(str(made), None, tmp_path / "fetched", SETTINGS)
     job.model, job.encoder = tmp_path / "fetched", TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     draw(job.drawn, [*texts[:20], "A zebra. " + texts[20], *texts[21:]])
     with pytest.raises(InputError, match=f"vectors of 1 papers .* numbers: {paper_id(20)}\\. "):

@@ -148,7 +148,7 @@ def run_folder(
 ) -> Path:
     """40 drawn papers, a model, and a finished shard."""
     folder = tmp_path_factory.mktemp("run")
-    fetch_model(str(minilm), None, folder / "minilm")
+    fetch_model(str(minilm), None, folder / "minilm", EncoderSettings())
     topics = [f"paper number {number}" for number in range(40)]
     pq.write_table(pa.table({"id": topics, "topic": topics}), folder / "drawn.parquet")
     (folder / "shards").mkdir()

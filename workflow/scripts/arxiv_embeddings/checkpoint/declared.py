@@ -8,7 +8,7 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..config.encoder_settings import POOLINGS, EncoderSettings
-from .json_files import read_json
+from .json_files import read_json, read_transformer
 from .tokenizer import load_tokenizer, lower_cases, missing_end_token
 from .weights import position_limit
 
@@ -242,13 +242,8 @@ def _declared_pooling(
 
 
 def _read_transformer(folder: Path) -> dict[str, Any]:
-    """Return what ``sentence_bert_config.json`` declares; refuse what would change the vectors.
-
-    Older versions of sentence-transformers named the file after the architecture.
-    """
-    paths = [folder / "sentence_bert_config.json", *sorted(folder.glob("sentence_*_config.json"))]
-    path = next((path for path in paths if path.is_file()), paths[0])
-    declared: dict[str, Any] = read_json(path) or {}
+    """Return what the checkpoint declares for its Transformer module; refuse what would change the vectors."""
+    path, declared = read_transformer(folder)
     for key, value in declared.items():
         allowed = TRANSFORMER_KEYS.get(key, [])
         if key == "modality_config":

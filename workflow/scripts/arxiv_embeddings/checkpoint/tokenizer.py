@@ -10,7 +10,7 @@ from tokenizers import normalizers
 
 from ..common.errors import InputError
 from ..config.encoder_settings import EncoderSettings
-from .json_files import read_json
+from .json_files import read_transformer
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,8 @@ class Tokenizer:
         return ids
 
     def _check_length(self, folder: Path) -> None:
-        """Fail if max_length is more than the tokenizer and sentence_bert_config.json declare."""
-        declared = (read_json(folder / "sentence_bert_config.json") or {}).get("max_seq_length")
+        """Fail if max_length is more than both the tokenizer and the Transformer module declare."""
+        declared = read_transformer(folder)[1].get("max_seq_length")
         limit = max(declared or 0, self._tokenizer.model_max_length)
         if self._max_length > limit:
             raise InputError(

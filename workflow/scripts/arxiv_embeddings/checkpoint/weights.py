@@ -24,8 +24,8 @@ ENCODER_CLASSES = {
 UNUSED = re.compile(
     "|".join(
         (
-            # heads for pre-training (BERT, ALBERT, ELECTRA, MPNet, DistilBERT, ModernBERT, RoBERTa, decoders)
-            r"(\w+\.)?(cls|predictions|sop_classifier|lm_predictions|lm_head|mlm|head|decoder)\.",
+            # heads for pre-training (BERT, ALBERT, ELECTRA, DeBERTa, MPNet, DistilBERT, ModernBERT, RoBERTa, XLNet, decoders)
+            r"(\w+\.)?(cls|predictions|sop_classifier|(lm|mask)_predictions|lm_head|lm_loss|mlm|head|decoder)\.",
             r"(generator|discriminator)_(predictions|lm_head)\.",
             r"vocab_(transform|layer_norm|projector)\.",
             # heads for classification and for questions, from fine-tuning
