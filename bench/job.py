@@ -68,7 +68,7 @@ def prepare(
     pq.write_table(
         pa.table({"id": ids, "topic": texts}), inputs.papers, row_group_size=ROWS_PER_GROUP
     )
-    fetch_model(str(model), None, inputs.model)
+    fetch_model(str(model), None, inputs.model, settings)
     return inputs
 
 

@@ -15,6 +15,9 @@ rule fetch_model:
     localrule: True
     conda:
         "../../envs/embed.yaml"
+    resources:
+        # Not a parameter: changed settings of the model do not fetch its checkpoint again. Jobs judge them too.
+        encoder=lambda wildcards: rule_values.encoder_json(MODELS[wildcards.model]),
     params:
         source=lambda wildcards: model_source(MODELS[wildcards.model]),
         revision=lambda wildcards: rule_values.revision_option(MODELS[wildcards.model]),
@@ -22,4 +25,4 @@ rule fetch_model:
         "Fetching {params.source}"
     shell:
         'python3 "$SCRIPTS/fetch_model.py" --name {params.source:q} {params.revision}'
-        " --folder {output:q} --log {log:q}"
+        " --encoder {resources.encoder:q} --folder {output:q} --log {log:q}"

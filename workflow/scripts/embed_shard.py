@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from arxiv_embeddings.checkpoint.declared import resolve
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json

@@ -5,8 +5,8 @@ import logging
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from arxiv_embeddings.checkpoint import fetch
 from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.config.derived import check_sample_size
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
         settings = resolve(encoder, folder)
         lengths = cost.text_lengths(folder, texts, settings)
         forward = forward_pass(folder)
-        rates = measured_rates(store, fetch.checkpoint_identity(folder))
+        rates = measured_rates(store, checkpoint_identity(folder))
         if arguments.tokens_per_second:
             rates.append(Rate("yours", arguments.tokens_per_second, "given"))
         rates += published_rates(forward, lengths.kept, settings.dtype, declared_dtype(folder))

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.commit import git_commit
 from arxiv_embeddings.common.files import write_json, written_beside
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
             lookup["papers"],
             store_folder=arguments.store,
             checkpoint=checkpoint,
-            encoder=EncoderSettings(**lookup["encoder"]),
+            encoder=EncoderSettings.from_json(json.dumps(lookup["encoder"])),
             embeddings_path=embeddings,
             merged_papers_path=papers,
         )

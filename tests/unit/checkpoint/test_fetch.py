@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import MANIFEST, checkpoint_identity, fetch_model
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.identity import MANIFEST, checkpoint_identity
 from arxiv_embeddings.common.errors import InputError
-from safetensors.numpy import save_file
+from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from safetensors.numpy import load_file, save_file
+from support.models import make_bert
 
 NAME = "owner/model"
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -31,17 +33,21 @@ NOT_NEEDED = [
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
+SETTINGS = EncoderSettings()
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(minilm: Path, tmp_path: Path) -> Path:
     """A small checkpoint with only the files that are needed."""
-    folder = tmp_path / "source"
-    (folder / "1_Pooling").mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json"):
-        (folder / name).write_text("{}")
-    (folder / "1_Pooling/config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    (folder / "vocab.txt").write_text("a\nb\n")
-    save_file({"weight": np.ones((8, 8), np.float32)}, folder / "model.safetensors")
+    folder = make_bert(minilm, tmp_path / "source")
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.name in ("README.md", ".gitattributes"):
+            file.unlink()
     return folder
+
+
+def fetch(source: Path, folder: Path) -> None:
+    fetch_model(str(source), None, folder, SETTINGS)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -53,7 +59,7 @@ def files_of(folder: Path) -> list[str]:
 def refused(source: Path, message: str) -> None:
     """Check that ``source`` is refused with ``message`` and that no file is left."""
     with pytest.raises(InputError, match=message):
-        fetch_model(str(source), None, source.parent / "fetched")
+        fetch(source, source.parent / "fetched")
     assert [path.name for path in source.parent.iterdir()] == [source.name]
 
 
@@ -63,7 +69,7 @@ def test_only_needed_files_are_fetched(source: Path, tmp_path: Path) -> None:
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text("{}")
     fetched = tmp_path / "models/fetched"
-    fetch_model(str(source), None, fetched)
+    fetch(source, fetched)
     assert files_of(fetched) == sorted([MANIFEST, *needed])
     for name in needed:
         assert (fetched / name).read_bytes() == (source / name).read_bytes()
@@ -71,7 +77,7 @@ def test_only_needed_files_are_fetched(source: Path, tmp_path: Path) -> None:
 
 
 def test_manifest_lists_every_file_with_its_checksum(source: Path, tmp_path: Path) -> None:
-    fetch_model(str(source), None, tmp_path / "fetched")
+    fetch(source, tmp_path / "fetched")
     manifest = json.loads((tmp_path / "fetched" / MANIFEST).read_text())
     assert (manifest["name"], manifest["revision"]) == (str(source), None)
     assert manifest["files"] == {
@@ -84,7 +90,7 @@ def test_manifest_lists_every_file_with_its_checksum(source: Path, tmp_path: Pat
 
 
 def test_real_model_is_fetched(minilm: Path, tmp_path: Path) -> None:
-    fetch_model(str(minilm), None, tmp_path / "fetched")
+    fetch(minilm, tmp_path / "fetched")
     fetched = files_of(tmp_path / "fetched")
     assert {"config.json", "model.safetensors", "tokenizer.json", "modules.json"} < set(fetched)
     assert "1_Pooling/config.json" in fetched
@@ -95,12 +101,12 @@ def test_real_model_is_fetched(minilm: Path, tmp_path: Path) -> None:
 def test_one_tokenizer_file_is_enough(source: Path, tmp_path: Path) -> None:
     (source / "vocab.txt").unlink()
     (source / "tokenizer_config.json").unlink()
-    fetch_model(str(source), None, tmp_path / "fetched")
+    fetch(source, tmp_path / "fetched")
 
 
 def test_weights_in_several_files_are_fetched(source: Path, tmp_path: Path) -> None:
     split_weights(source)
-    fetch_model(str(source), None, tmp_path / "fetched")
+    fetch(source, tmp_path / "fetched")
     assert {"model-1-of-2.safetensors", "model-2-of-2.safetensors"} < set(
         files_of(tmp_path / "fetched")
     )
@@ -108,12 +114,15 @@ def test_weights_in_several_files_are_fetched(source: Path, tmp_path: Path) -> N
 
 def split_weights(source: Path) -> None:
     """Put the weights of ``source`` into two files with an index."""
+    weights = load_file(source / "model.safetensors")
     (source / "model.safetensors").unlink()
+    weight_map: dict[str, str] = {}
     for number in (1, 2):
-        weight = {f"weight{number}": np.ones(8, np.float32)}
-        save_file(weight, source / f"model-{number}-of-2.safetensors")
-    weight_map = {f"weight{number}": f"model-{number}-of-2.safetensors" for number in (1, 2)}
-    index = json.dumps({"weight_map": weight_map})
+        part = {name: weights[name] for name in sorted(weights)[number - 1 :: 2]}
+        file = f"model-{number}-of-2.safetensors"
+        save_file(part, source / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(part, file)
+    index = json.dumps({"metadata": {}, "weight_map": weight_map})
     (source / "model.safetensors.index.json").write_text(index)
 
 
@@ -169,14 +178,26 @@ def test_sentencepiece_model_is_a_tokenizer(source: Path, tmp_path: Path) -> Non
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         (source / name).unlink()
     (source / "sentencepiece.bpe.model").write_bytes(b"model")
-    fetch_model(str(source), None, tmp_path / "fetched")
+    fetch(source, tmp_path / "fetched")
+
+
+def test_links_to_missing_files_are_refused_with_the_reason(source: Path) -> None:
+    """A folder of the Hugging Face cache that was copied with cp -a, or whose blobs are gone."""
+    (source / "model.safetensors").unlink()
+    (source / "model.safetensors").symlink_to("../../blobs/0123")
+    refused(source, r"is a link to a file that does not exist.* copy it with 'cp -rL'")
+
+
+def test_way_to_a_conversion_is_given_where_weights_are_only_pickled(source: Path) -> None:
+    (source / "model.safetensors").rename(source / "pytorch_model.bin")
+    refused(source, r"pull request.* set 'revision' to the commit id")
 
 
 def test_existing_folder_is_not_changed(source: Path, tmp_path: Path) -> None:
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched/mine").touch()
     with pytest.raises(InputError, match=r"fetched exists already\. Delete it"):
-        fetch_model(str(source), None, tmp_path / "fetched")
+        fetch(source, tmp_path / "fetched")
     assert files_of(tmp_path / "fetched") == ["mine"]
 
 
@@ -185,7 +206,7 @@ def test_existing_folder_is_not_changed(source: Path, tmp_path: Path) -> None:
 )
 def test_revision_that_can_change_is_refused(revision: str | None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"can change to other weights.* 40 hexadecimal digits"):
-        fetch_model(NAME, revision, tmp_path / "fetched")
+        fetch_model(NAME, revision, tmp_path / "fetched", SETTINGS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -207,7 +228,8 @@ def hub(source: Path, tmp_path: Path) -> Path:
 
 def fetch_offline(script: Script, home: Path, folder: Path, revision: str) -> str:
     """Run ``fetch_model.py`` without a network; return its exit code and its output."""
-    arguments = ("--name", NAME, "--revision", revision, "--folder", folder)
+    arguments: tuple[object, ...] = ("--name", NAME, "--revision", revision, "--folder", folder)
+    arguments += ("--encoder", SETTINGS.to_json())
     done = script("fetch_model.py", *arguments, HF_HOME=str(home), HF_HUB_OFFLINE="1")
     return f"{done.returncode} {done.stdout}"
 
@@ -246,14 +268,14 @@ def test_partly_cached_model_is_refused_offline(script: Script, hub: Path, tmp_p
 @pytest.mark.parametrize("name", ["owner--x/model", "-owner/model", "owner/model.git"])
 def test_invalid_hub_name_is_reported(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=name):
-        fetch_model(name, COMMIT, tmp_path / "fetched")
+        fetch_model(name, COMMIT, tmp_path / "fetched", SETTINGS)
 
 
 def test_same_files_have_the_same_checksum_in_any_folder(source: Path, tmp_path: Path) -> None:
     shutil.copytree(source, tmp_path / "elsewhere")
     (tmp_path / "elsewhere/README.md").write_text("not used")
-    fetch_model(str(source), None, tmp_path / "one")
-    fetch_model(str(tmp_path / "elsewhere"), None, tmp_path / "two")
+    fetch(source, tmp_path / "one")
+    fetch(tmp_path / "elsewhere", tmp_path / "two")
     one, two = checkpoint_identity(tmp_path / "one"), checkpoint_identity(tmp_path / "two")
     assert one["sha256"] == two["sha256"]
     assert one["name"] != two["name"]
@@ -261,11 +283,14 @@ def test_same_files_have_the_same_checksum_in_any_folder(source: Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["config.json", "1_Pooling/config.json", "model.safetensors"])
 def test_changed_byte_changes_the_checksum(name: str, source: Path, tmp_path: Path) -> None:
-    fetch_model(str(source), None, tmp_path / "one")
+    fetch(source, tmp_path / "one")
     changed = bytearray((source / name).read_bytes())
-    changed[-1] ^= 1
+    if name.endswith(".json"):
+        changed += b"\n"
+    else:
+        changed[-1] ^= 1
     (source / name).write_bytes(changed)
-    fetch_model(str(source), None, tmp_path / "two")
+    fetch(source, tmp_path / "two")
     one, two = checkpoint_identity(tmp_path / "one"), checkpoint_identity(tmp_path / "two")
     assert one["sha256"] != two["sha256"]
 
@@ -275,7 +300,7 @@ def test_damaged_file_of_a_fetched_model_is_reported(
     damage: str, source: Path, tmp_path: Path
 ) -> None:
     fetched = tmp_path / "fetched"
-    fetch_model(str(source), None, fetched)
+    fetch(source, fetched)
     weights = fetched / "model.safetensors"
     content = weights.read_bytes()
     if damage == "missing":

@@ -105,6 +105,10 @@ def test_every_key_is_described() -> None:
         ("models[0].revision", COMMIT),
         ("models[0].revision", None),
         ("models[0].pooling", ...),
+        ("models[0].pooling", "max"),
+        ("models[0].pooling", "cls+mean_sqrt_len+last"),
+        ("models[0].max_length", "auto"),
+        ("models[0].architecture", "stock"),
         ("models[0].normalize", "auto"),
         ("models[0].dimensions", None),
         ("models[0].label", "A-1_b.c"),
@@ -135,6 +139,7 @@ ALLOWED = {
     "models[0].dtype": "float32, bfloat16, float16, or auto",
     "models[0].prompt": "Text put before every paper's text",
     "models[0].dimensions": "A whole number of leading components to keep",
+    "models[0].architecture": "declared (the default), or stock",
 }
 WRONG: dict[str, list[Any]] = {
     "sample.size": [-1, 0, 1.5, "some", "ALL", True, None, [100]],
@@ -150,12 +155,13 @@ WRONG: dict[str, list[Any]] = {
     "models[0].label": ["", "a/b", "..", ".", "-x", "a b", "a\\b", "é", 7, None],
     "models[0].name": ["", None, 7],
     "models[0].revision": ["main", "v1.0", COMMIT[:7], COMMIT.upper(), 1],
-    "models[0].pooling": ["max", "Mean", None, True],
+    "models[0].pooling": ["min", "Mean", "mean+", "mean+auto", None, True],
     "models[0].max_length": [7, -1, "long", None],
     "models[0].normalize": ["yes please", 1, 0, None],
     "models[0].dtype": ["float64", "fp16", None],
     "models[0].prompt": [None, 7],
     "models[0].dimensions": [0, -1, "all"],
+    "models[0].architecture": ["own", "auto", None, True],
 }
 
 
@@ -212,7 +218,7 @@ def test_value_in_place_of_a_mapping_is_reported_with_the_keys(
         ("shards", "size"),
         (
             "models[0]",
-            "label, name, revision, pooling, max_length, normalize, dtype, prompt, dimensions",
+            "label, name, revision, pooling, max_length, normalize, dtype, prompt, dimensions, architecture",
         ),
     ],
 )
@@ -255,7 +261,7 @@ def test_missing_key_is_reported(place: str, config: Config, tmp_path: Path) -> 
 def test_several_errors_are_reported_together(config: Config, tmp_path: Path) -> None:
     wrong = changed(config, "sample.size", -1)
     wrong = changed(wrong, "corpus.categories", [])
-    wrong = changed(wrong, "models[0].pooling", "max")
+    wrong = changed(wrong, "models[0].pooling", "min")
     wrong = changed(wrong, "modles", [])
     assert [error.split(": ")[0] for error in errors(wrong, tmp_path)] == [
         "unknown key 'modles'. Allowed here",

@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 def bert(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small checkpoint as the workflow fetches it."""
     folder = tmp_path_factory.mktemp("models")
-    fetch_model(str(make_bert(minilm, folder / "made")), None, folder / "fetched")
+    fetch_model(str(make_bert(minilm, folder / "made")), None, folder / "fetched", SETTINGS)
     return folder / "fetched"
 
 

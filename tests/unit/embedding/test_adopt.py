@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.embedding.adopt import adopt_shards
 from arxiv_embeddings.embedding.lookup import find_vectors
 from arxiv_embeddings.embedding.store import VectorStore, pieces_in, text_keys

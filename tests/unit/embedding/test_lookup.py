@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.embedding.lookup import Lookup, find_vectors
 from arxiv_embeddings.embedding.store import text_keys, write_piece
 from support.drawn import PAPERS, SETTINGS, draw

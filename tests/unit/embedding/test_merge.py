@@ -228,6 +228,7 @@ def test_without_a_vector_store_the_vectors_are_kept_once(sample: Sample) -> Non
         ("lookup", "encoder", {**MADE, "pooling": "cls"}, "find_vectors"),
         ("lookup", "encoder", {**MADE, "max_length": 65}, "find_vectors"),
         ("lookup", "encoder", {**MADE, "engine": 1}, "find_vectors"),
+        ("lookup", "encoder", {**MADE, "architecture": "stock"}, "find_vectors"),
     ],
 )
 def test_data_that_was_made_otherwise_than_the_config_asks_is_refused(

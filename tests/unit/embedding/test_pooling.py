@@ -9,11 +9,10 @@ import pytest
 import torch
 from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.config.encoder_settings import POOLINGS, EncoderSettings
 from arxiv_embeddings.embedding.pooling import finish, pool
 from support.models import qwen3_files
 
-POOLINGS = ["mean", "last", "cls"]
 TRANSFORMER = "sentence_transformers.models.Transformer"
 POOLING = "sentence_transformers.models.Pooling"
 NORMALIZE = "sentence_transformers.models.Normalize"
@@ -23,6 +22,9 @@ LEGACY_KEYS = {
     "mean": "pooling_mode_mean_tokens",
     "last": "pooling_mode_lasttoken",
     "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
 }
 LENGTHS = torch.tensor([5, 1, 3, 7, 7])
 
@@ -32,19 +34,27 @@ def hidden_states(dtype: torch.dtype = torch.float32) -> torch.Tensor:
     return torch.randn(len(LENGTHS), 7, 4, generator=generator).to(dtype)
 
 
-def pooled_by_hand(hidden: torch.Tensor, pooling: str) -> torch.Tensor:
+def pooled_by_hand(hidden: torch.Tensor, pooling: str, skipped: int = 0) -> torch.Tensor:
     vectors = []
     for row, length in zip(hidden.double(), LENGTHS.tolist(), strict=True):
-        own = [row[position] for position in range(length)]
-        if pooling == "mean":
-            vectors.append(sum(own[1:], start=own[0]) / length)
-        else:
-            vectors.append(own[-1] if pooling == "last" else own[0])
+        own = [row[position] for position in range(skipped, length)]
+        total = sum(own[1:], start=own[0])
+        weights = range(skipped + 1, length + 1)
+        weighted = sum((w * it for w, it in zip(weights, own, strict=True)), start=0 * own[0])
+        by_hand = {
+            "mean": total / len(own),
+            "mean_sqrt_len": total / len(own) ** 0.5,
+            "weightedmean": weighted / sum(weights),
+            "max": torch.stack(own).max(dim=0).values,
+            "last": own[-1],
+            "cls": own[0],
+        }
+        vectors.append(torch.cat([by_hand[name] for name in pooling.split("+")]))
     return torch.stack(vectors)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", [*POOLINGS, "cls+mean", "+".join(POOLINGS)])
 def test_pool_is_the_loop_by_hand_in_float32(pooling: str, dtype: torch.dtype) -> None:
     hidden = hidden_states(dtype)
     vectors = pool(hidden, LENGTHS, pooling)
@@ -54,15 +64,20 @@ def test_pool_is_the_loop_by_hand_in_float32(pooling: str, dtype: torch.dtype) -
     )
 
 
-@pytest.mark.parametrize(
-    ("pooling", "content"),
-    [
-        *((pooling, 1e30) for pooling in POOLINGS),
-        *((pooling, torch.nan) for pooling in ("last", "cls")),
-        ("mean", torch.nan),
-        ("mean", torch.inf),
-    ],
-)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_tokens_of_the_prompt_are_left_out(pooling: str) -> None:
+    hidden = hidden_states()[[0, 2, 3, 4]]
+    lengths = torch.tensor([5, 3, 7, 7])
+    wanted = pool(hidden, lengths, pooling, skipped=2)
+    hidden[:, :2] = 1e30
+    torch.testing.assert_close(pool(hidden, lengths, pooling, skipped=2), wanted, rtol=0, atol=0)
+    if pooling != "weightedmean":  # its weights are the positions in the whole row
+        rest = pool(hidden[:, 2:], lengths - 2, pooling)
+        torch.testing.assert_close(rest, wanted)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("content", [1e30, torch.nan, torch.inf])
 def test_content_of_padding_never_matters(pooling: str, content: float) -> None:
     hidden = hidden_states()
     wanted = pool(hidden, LENGTHS, pooling)
@@ -120,10 +135,18 @@ def test_auto_takes_what_the_checkpoint_declares(
 
 
 @pytest.mark.parametrize(
-    ("pooling", "name"), [("mean", "mean"), ("last", "lasttoken"), ("cls", "cls")]
+    ("pooling", "name"),
+    [
+        ("mean", "mean"),
+        ("last", "lasttoken"),
+        ("cls", "cls"),
+        ("mean_sqrt_len", "mean_sqrt_len_tokens"),
+        ("weightedmean", "weightedmean"),
+        ("mean+cls", ["mean", "cls"]),
+    ],
 )
 def test_auto_understands_what_sentence_transformers_writes_since_version_6(
-    tmp_path: Path, pooling: str, name: str
+    tmp_path: Path, pooling: str, name: str | list[str]
 ) -> None:
     config = {"embedding_dimension": 64, "pooling_mode": name, "include_prompt": True}
     declare(tmp_path, [TRANSFORMER, POOLING], config)
@@ -154,7 +177,7 @@ def test_explicit_settings_beat_what_is_declared(
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        (EncoderSettings(pooling="auto", normalize=True), "Set pooling to mean, last or cls"),
+        (EncoderSettings(pooling="auto", normalize=True), "Set pooling to mean, last, cls"),
         (EncoderSettings(pooling="mean", normalize="auto"), "Set normalize to true or false"),
     ],
 )
@@ -171,44 +194,34 @@ def test_auto_of_a_checkpoint_that_declares_nothing(
         ([TRANSFORMER], None),
         ([TRANSFORMER, POOLING], None),
         ([TRANSFORMER, POOLING], declared()),
-        ([TRANSFORMER, POOLING], declared("mean", "cls")),
-        ([TRANSFORMER, POOLING], {**declared(), "pooling_mode_max_tokens": True}),
-        ([TRANSFORMER, POOLING], {"pooling_mode": "weightedmean"}),
-        ([TRANSFORMER, POOLING], {"pooling_mode": ["mean", "cls"]}),
+        ([TRANSFORMER, POOLING], {"pooling_mode": "attention"}),
+        ([TRANSFORMER, POOLING], {"pooling_mode": ["mean", "attention"]}),
     ],
-    ids=["no module", "no config", "no mode", "two modes", "max", "weighted mean", "two in a list"],
+    ids=["no module", "no config", "no mode", "another", "another in a list"],
 )
 def test_auto_of_a_pooling_that_is_not_built(
     tmp_path: Path, modules: list[str], pooling: dict[str, Any] | None
 ) -> None:
     declare(tmp_path, modules, pooling)
-    with pytest.raises(InputError, match="Set pooling to mean, last or cls"):
+    with pytest.raises(InputError, match="Set pooling to mean, last, cls"):
         resolve(AUTO, tmp_path)
 
 
 @pytest.mark.parametrize(
     "settings", [AUTO, EncoderSettings(normalize=True), EncoderSettings(pooling="mean")]
 )
-def test_auto_refuses_a_module_that_is_not_built(tmp_path: Path, settings: EncoderSettings) -> None:
-    declare(tmp_path, [TRANSFORMER, POOLING, DENSE, NORMALIZE], declared("mean"))
-    with pytest.raises(InputError, match="declares a Dense module"):
-        resolve(settings, tmp_path)
+def test_dense_modules_are_always_as_declared(tmp_path: Path, settings: EncoderSettings) -> None:
+    declare(tmp_path, [TRANSFORMER, POOLING, DENSE, DENSE, NORMALIZE], declared("mean"))
+    assert resolve(settings, tmp_path).dense == ("2_Dense", "3_Dense")
 
 
-def test_explicit_settings_leave_out_a_module_that_is_not_built(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    declare(tmp_path, [TRANSFORMER, POOLING, DENSE, NORMALIZE], declared("mean"))
-    wanted = EncoderSettings(pooling="mean", normalize=False, prompt="")
-    with caplog.at_level(logging.WARNING):
-        assert resolve(wanted, tmp_path) == wanted
-    assert "Dense module is left out" in caplog.text
-
-
-def test_auto_refuses_a_mean_that_leaves_out_the_prompt(tmp_path: Path) -> None:
+def test_prompt_is_left_out_of_the_pooling_where_the_checkpoint_declares_it(tmp_path: Path) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], {**declared("mean"), "include_prompt": False})
-    with pytest.raises(InputError, match="include_prompt"):
-        resolve(EncoderSettings(prompt="Represent the abstract: "), tmp_path)
+    prompt = "Represent the abstract: "
+    for pooling in ("auto", "mean"):
+        settings = EncoderSettings(pooling=pooling, normalize=False, prompt=prompt)
+        assert not resolve(settings, tmp_path).include_prompt
+    assert resolve(EncoderSettings(prompt=""), tmp_path).include_prompt
 
 
 # Prompt, length, dtype
@@ -263,14 +276,6 @@ def test_a_length_beyond_the_declared_one_is_told(
     with caplog.at_level(logging.INFO):
         assert resolve(EncoderSettings(max_length=max_length), minilm).max_length == max_length
     assert ("declares max_seq_length 256" in caplog.text) == told
-
-
-def test_lower_casing_is_refused_unless_pooling_is_explicit(tmp_path: Path) -> None:
-    declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
-    write(tmp_path / "sentence_bert_config.json", {"max_seq_length": 256, "do_lower_case": True})
-    with pytest.raises(InputError, match="do_lower_case"):
-        resolve(AUTO, tmp_path)
-    assert resolve(EncoderSettings(pooling="mean"), tmp_path).pooling == "mean"
 
 
 @pytest.mark.parametrize(

@@ -229,7 +229,7 @@ def test_another_checkpoint_finds_nothing(job: Job, minilm: Path, tmp_path: Path
     weights = safetensors.torch.load_file(made / "model.safetensors")
     weights["embeddings.LayerNorm.bias"] += 1
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
-    fetch_model(str(made), None, tmp_path / "fetched")
+    fetch_model(str(made), None, tmp_path / "fetched", SETTINGS)
     job.arguments.model = tmp_path / "fetched"
     assert job.run() == 0
 

@@ -15,7 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import ENGINE_VERSION
 from arxiv_embeddings.embedding.encoder import Encoder
@@ -315,7 +316,7 @@ def test_a_damaged_weight_names_the_papers_that_meet_it(
     token = transformers.AutoTokenizer.from_pretrained(minilm)("zebra")["input_ids"][1]
     weights["embeddings.word_embeddings.weight"][token] = torch.nan
     safetensors.torch.save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
-    fetch_model(str(made), None, tmp_path / "fetched")
+    fetch_model(str(made), None, tmp_path / "fetched", SETTINGS)
     encoder = TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     drawn = draw(tmp_path / "d", [*texts[:20], "A zebra. " + texts[20], *texts[21:]])
     with pytest.raises(InputError, match=f"vectors of 1 papers .* numbers: {paper_id(20)}\\. "):

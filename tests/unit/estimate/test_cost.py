@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.estimate.cost import (
@@ -148,7 +149,7 @@ def run_folder(
 ) -> Path:
     """40 drawn papers, a model, and a piece of vectors."""
     folder = tmp_path_factory.mktemp("run")
-    fetch_model(str(minilm), None, folder / "minilm")
+    fetch_model(str(minilm), None, folder / "minilm", EncoderSettings())
     topics = [f"paper number {number}" for number in range(40)]
     pq.write_table(pa.table({"id": topics, "topic": topics}), folder / "drawn.parquet")
     (folder / "vectors").mkdir()

@@ -5,7 +5,6 @@ import logging
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import safetensors
@@ -18,48 +17,57 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import logging as hub_logging
 
 from ..common.errors import InputError
-from ..common.files import file_sha256, json_sha256, write_json, written_beside
+from ..common.files import file_sha256, write_json, written_beside
+from ..config.encoder_settings import EncoderSettings
+from .declared import check_adapter, read_modules
+from .identity import MANIFEST
+from .judge import judge
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "checkpoint.json"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
-# The files that are needed: configuration, tokenizer, safetensors weights, and the pooling declared for
-# sentence-transformers. Pickles, ONNX files and code are not copied.
-NEEDED = re.compile(
-    r"[^/]+\.json|vocab\.txt|merges\.txt|[^/]+\.model|[^/]+\.safetensors|\d+_[^/]+/config\.json"
-)
+# The files that are needed: configuration, tokenizer and safetensors weights. Pickles, ONNX files and code are not
+# copied.
+NEEDED = re.compile(r"[^/]+\.json|vocab\.txt|merges\.txt|[^/]+\.model|[^/]+\.safetensors")
+
+# The files of a module in a folder of its own (pooling, Dense).
+NEEDED_OF_A_MODULE = ("config.json", "model.safetensors")
+
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 
 TOKENIZER = re.compile(r"tokenizer\.json|vocab\.txt|vocab\.json|.+\.model")
 
 
-def fetch_model(name: str, revision: str | None, folder: Path) -> None:
-    """Put the checkpoint ``name`` into ``folder``, with a manifest of its files.
+def fetch_model(name: str, revision: str | None, folder: Path, settings: EncoderSettings) -> None:
+    """Put the checkpoint ``name`` into ``folder``, with a manifest of its files, and judge it.
+
+    Where ``modules.json`` names a folder for the Transformer module, its files come to the root of ``folder``.
 
     Args:
         name: a Hugging Face id, or a local directory.
         revision: the full commit id of a Hugging Face checkpoint; None for a local directory.
         folder: the folder to create, with the files and ``checkpoint.json``.
+        settings: the encoder settings that it must be able to do.
 
     Raises:
         InputError: ``folder`` exists already; or the checkpoint does not exist, cannot be downloaded, is
-            incomplete, or has only pickled weights.
+            incomplete, has only pickled weights, or would fail or give wrong vectors with ``settings``.
     """
     if folder.exists():
         raise InputError(f"{folder} exists already. Delete it to fetch {name} again.")
     source = Path(name) if Path(name).is_dir() else _download(name, revision)
-    files = sorted(
-        path.relative_to(source).as_posix()
-        for path in source.rglob("*")
-        if path.is_file() and NEEDED.fullmatch(path.relative_to(source).as_posix())
-    )
+    files = _needed_files(source)
     _check(name, source, files)
     with written_beside(folder) as partial:
-        for file in files:
-            target = partial / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target)
+        for target, file in files.items():
+            (partial / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, partial / target)
+        try:
+            judge(partial, settings)
+        except InputError as error:
+            # Only the checkpoint's own name means something to the user.
+            raise InputError(str(error).replace(str(partial), name)) from error
         write_json(
             partial / MANIFEST,
             {
@@ -76,37 +84,6 @@ def fetch_model(name: str, revision: str | None, folder: Path) -> None:
         )
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     log.info("Copied %d files (%.0f MB) of %s to %s.", len(files), size / 1e6, name, folder)
-
-
-def checkpoint_identity(folder: Path) -> dict[str, Any]:
-    """Return what identifies a fetched checkpoint: ``name``, ``revision`` and ``sha256`` of all its files.
-
-    The checksum is that of the manifest's list of files. The files themselves are only checked for their
-    sizes, which takes no time.
-
-    Raises:
-        InputError: ``fetch_model`` did not create the folder, or a file is missing or has another size.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        files = {name: facts["bytes"] for name, facts in manifest["files"].items()}
-        identity = {
-            "name": manifest["name"],
-            "revision": manifest["revision"],
-            "sha256": json_sha256(manifest["files"]),
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{folder} does not contain a fetched checkpoint ({MANIFEST}: {error}). "
-            "Delete it and run snakemake again."
-        ) from error
-    for name, size in files.items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise InputError(
-                f"{file} is missing or truncated. Delete {folder} and run snakemake again."
-            )
-    return identity
 
 
 def _download(name: str, revision: str | None) -> Path:
@@ -142,8 +119,43 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _check(name: str, source: Path, files: list[str]) -> None:
+def _needed_files(source: Path) -> dict[str, Path]:
+    """Return the files to copy: their paths in the fetched folder, sorted, and where they are.
+
+    Raises:
+        InputError: a needed file is a link to a file that does not exist, or modules.json is not valid.
+    """
+    modules = read_modules(source) or []
+    root = next((module.path for module in modules if module.kind == "Transformer"), "")
+    found = {path.name: path for path in source.glob("*") if NEEDED.fullmatch(path.name)}
+    if root:
+        # The root of old layouts has a config.json of sentence-transformers itself.
+        found.pop("config.json", None)
+        found |= {
+            path.name: path for path in (source / root).glob("*") if NEEDED.fullmatch(path.name)
+        }
+    for module in modules:
+        if module.path != root:
+            wanted = (source / module.path / name for name in NEEDED_OF_A_MODULE)
+            found |= {f"{module.path}/{path.name}": path for path in wanted if _exists(path)}
+    dangling = sorted(str(path) for path in found.values() if not path.exists())
+    if dangling:
+        raise InputError(
+            f"{dangling[0]} is a link to a file that does not exist: the Hugging Face cache is incomplete, or the "
+            "folder was copied without the files behind its links. Fetch the checkpoint again, or copy it with "
+            "'cp -rL'."
+        )
+    return {target: found[target] for target in sorted(found) if found[target].is_file()}
+
+
+def _exists(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _check(name: str, source: Path, files: dict[str, Path]) -> None:
     """Fail if ``files`` are not a complete checkpoint with weights that are safe to load."""
+    if "adapter_config.json" in files:
+        check_adapter(files["adapter_config.json"].parent)
     if "config.json" not in files:
         raise InputError(
             f"{name} has no config.json, so transformers cannot load it. Set 'name' to another model."
@@ -152,14 +164,16 @@ def _check(name: str, source: Path, files: list[str]) -> None:
         raise InputError(
             f"{name} has no tokenizer files. Save the tokenizer in the same folder as the weights."
         )
-    weights = [file for file in files if file.endswith(".safetensors")]
-    if not weights:
-        raise InputError(
-            f"{name} has no weights in the safetensors format. Pickled weights (.bin, .pt) are refused, "
-            "because they can run code when they are loaded. Convert them to safetensors."
-        )
-    index = source / "model.safetensors.index.json"
-    if index.is_file():
+    weights = {
+        file: path
+        for file, path in files.items()
+        if NEEDED.fullmatch(file) and file.endswith(".safetensors")
+    }
+    folder = files["config.json"].parent
+    index = files.get("model.safetensors.index.json")
+    if not weights and index is None:
+        raise _no_weights(name, folder)
+    if index is not None:
         try:
             listed = set(json.loads(index.read_text())["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -168,11 +182,29 @@ def _check(name: str, source: Path, files: list[str]) -> None:
             ) from error
         if missing := sorted(listed - set(weights)):
             raise InputError(f"{name} lacks {', '.join(missing)}. Fetch it again.")
-    for file in weights:
+    for file, path in weights.items():
         try:
-            with safetensors.safe_open(source / file, framework="numpy"):
+            with safetensors.safe_open(path, framework="numpy"):
                 pass
         except (safetensors.SafetensorError, OSError) as error:
             raise InputError(
-                f"{source / file} is truncated or damaged ({error}). Fetch it again."
+                f"{folder / file} is truncated or damaged ({error}). Fetch it again."
             ) from error
+
+
+def _no_weights(name: str, folder: Path) -> InputError:
+    """Return the error for a checkpoint without safetensors weights: pickles, or an incomplete copy."""
+    advice = (
+        "For many models the hub holds a conversion to safetensors as a pull request (see the tab Community of the "
+        "model's page): set 'revision' to the commit id of that pull request."
+    )
+    if any(path for pattern in PICKLED for path in folder.glob(pattern)):
+        return InputError(
+            f"{name} has no weights in the safetensors format. Pickled weights (.bin, .pt) are refused, "
+            f"because they can run code when they are loaded. {advice} Or convert a local copy: load it with "
+            "transformers on a machine where you trust it, and save it with save_pretrained."
+        )
+    return InputError(
+        f"{name} has no weights in the safetensors format: {folder} is incomplete, or the model has only pickled "
+        f"weights, which are refused. {advice} Otherwise fetch the checkpoint again."
+    )

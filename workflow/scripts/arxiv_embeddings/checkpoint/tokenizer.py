@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import transformers
+from tokenizers import normalizers
 
 from ..common.errors import InputError
 from ..config.encoder_settings import EncoderSettings
+from .json_files import read_transformer
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +27,35 @@ class Tokenizer:
         """
         self.settings = settings
         self._tokenizer = load_tokenizer(folder)
-        self._prompt, self._max_length = settings.prompt, settings.max_length
-        if settings.max_length > self._tokenizer.model_max_length:
-            raise InputError(
-                f"max_length is {settings.max_length}, but the checkpoint takes at most "
-                f"{self._tokenizer.model_max_length} tokens. Lower max_length."
-            )
+        self._prompt, self._max_length = settings.prompt, int(settings.max_length)
+        if settings.lower_case:
+            prepend_lower_casing(self._tokenizer)
+        self._appended = (
+            [int(self._tokenizer.convert_tokens_to_ids(settings.end_token))]
+            if settings.end_token
+            else []
+        )
+        self._check_length(folder)
         self._check_prompt()
-        self._end_token = self._find_end_token() if settings.pooling == "last" else None
+        last = "last" in settings.pooling.split("+")
+        self._end_token = self._find_end_token() if last else None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Number of tokens before the first token of a text, those that the tokenizer adds in front included."""
+        ids = self._tokenizer(self._prompt)["input_ids"]
+        # An end token stands behind the text, not behind the prompt.
+        return len(ids) - (bool(ids) and ids[-1] in self._tokenizer.all_special_ids)
+
+    @property
+    def highest_token(self) -> int:
+        """The highest token id that the tokenizer can return."""
+        return max(int(token) for token in self._tokenizer.get_vocab().values())
+
+    @property
+    def has_token_types(self) -> bool:
+        """Whether tokens of a single text have types other than 0, as those of XLNet."""
+        return any(self._tokenizer("a").get("token_type_ids") or [])
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token ids of the prompt and each text, at most ``max_length`` per text.
@@ -45,12 +68,15 @@ class Tokenizer:
         ids: list[list[int]] = self._tokenizer(
             [self._prompt + text for text in texts],
             truncation=True,
-            max_length=self._max_length,
+            max_length=self._max_length - len(self._appended),
             return_attention_mask=False,
             return_token_type_ids=False,
         )["input_ids"]
+        if self._appended:
+            ids = [row + self._appended for row in ids]
+        fewest = 0 if self.settings.include_prompt else self.prompt_tokens
         for text, row in zip(texts, ids, strict=True):
-            if not row:
+            if len(row) <= fewest:
                 raise InputError(
                     f"The text {text[:50]!r} has no tokens, so it has no vector. "
                     "Remove the paper from the corpus, or choose another checkpoint."
@@ -63,6 +89,16 @@ class Tokenizer:
                 )
         return ids
 
+    def _check_length(self, folder: Path) -> None:
+        """Fail if max_length is more than both the tokenizer and the Transformer module declare."""
+        declared = read_transformer(folder)[1].get("max_seq_length")
+        limit = max(declared or 0, self._tokenizer.model_max_length)
+        if self._max_length > limit:
+            raise InputError(
+                f"max_length is {self._max_length}, but the checkpoint takes at most {limit} tokens. "
+                "Lower max_length."
+            )
+
     def _check_prompt(self) -> None:
         prompt = len(self._tokenizer(self._prompt)["input_ids"])
         if self._prompt and prompt >= self._max_length:
@@ -73,6 +109,8 @@ class Tokenizer:
 
     def _find_end_token(self) -> int | None:
         """Return the token that the tokenizer adds at the end of every text; None if it adds none."""
+        if self._appended:
+            return self._appended[0]
         empty, some = (self._tokenizer(text)["input_ids"] for text in ("", "a"))
         if empty and empty[-1] == some[-1]:
             return int(empty[-1])
@@ -97,11 +135,41 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
     except Exception as error:
         raise InputError(
             f"The tokenizer in {folder} cannot be loaded ({error}). "
-            "Delete the folder and run snakemake again, or choose another checkpoint."
+            "Fetch the checkpoint again, or choose another one."
         ) from error
     # Keep the start of a text, whatever the checkpoint declares.
     tokenizer.truncation_side = "right"
     return tokenizer
+
+
+def lower_cases(tokenizer: transformers.PreTrainedTokenizerBase) -> bool:
+    """Return whether the tokenizer lower-cases texts itself."""
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return normalizer is not None and normalizer.normalize_str("A") in ("a", "▁a")
+
+
+def prepend_lower_casing(tokenizer: transformers.PreTrainedTokenizerBase) -> None:
+    """Let the tokenizer lower-case texts before anything else, as sentence-transformers does for do_lower_case."""
+    backend = tokenizer.backend_tokenizer
+    own = [] if backend.normalizer is None else [backend.normalizer]
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+
+
+def missing_end_token(tokenizer: transformers.PreTrainedTokenizerBase) -> str:
+    """Return the declared end token if the tokenizer does not add it to texts, else an empty string.
+
+    Since version 5, transformers takes what a tokenizer adds from tokenizer.json alone, whatever
+    ``add_eos_token`` says.
+
+    Raises:
+        InputError: the tokenizer has no end token.
+    """
+    if tokenizer.eos_token is None:
+        raise InputError(
+            "The tokenizer declares add_eos_token but no eos_token. Choose another checkpoint."
+        )
+    ids = tokenizer("a")["input_ids"]
+    return "" if ids[-1] == tokenizer.eos_token_id else str(tokenizer.eos_token)
 
 
 def count_tokens(

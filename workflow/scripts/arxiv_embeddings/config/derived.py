@@ -21,7 +21,9 @@ PACKED_STARTS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK", b"PAR1")
 def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
     """Return the encoder settings of ``model``, an entry of ``models`` in the config."""
     names = ("pooling", "max_length", "normalize", "dtype", "prompt", "dimensions")
-    return EncoderSettings(**{name: model[name] for name in names})
+    # The default of architecture is not added to configs, so that older manifests still fit.
+    architecture = model.get("architecture", EncoderSettings.architecture)
+    return EncoderSettings(**{name: model[name] for name in names}, architecture=architecture)
 
 
 def read_filter_report(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import fetch
+from ..checkpoint.identity import checkpoint_identity
 from ..common.errors import InputError
 from ..common.files import TextsHash
 from ..common.matrices import matrix_sha256, open_matrix
@@ -33,7 +33,7 @@ def adopt_shards(shards: Path, papers_path: Path, model_folder: Path, store_fold
         model_folder: a checkpoint that ``fetch_model`` brought.
         store_folder: of the store.
     """
-    checkpoint = fetch.checkpoint_identity(model_folder)
+    checkpoint = checkpoint_identity(model_folder)
     for path in sorted(shards.glob("[0-9]" * 5 + ".json")):
         try:
             _adopt(path, papers_path, model_folder, checkpoint, store_folder)

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from ..checkpoint.declared import declared_dtype, resolve
-from ..checkpoint.weights import is_causal, load_model
+from ..checkpoint.dense import check_dimensions, load_dense, pooled_size
+from ..checkpoint.tokenizer import Tokenizer
+from ..checkpoint.weights import check_sizes, load_model, try_out
 from ..common.errors import InputError
 from ..config.encoder_settings import EncoderSettings
 from .batches import plan_batches
@@ -64,20 +66,25 @@ class Encoder:
         # On a GPU all is computed in the dtype. A CPU only multiplies in it: as fast there, and closer
         # to float32.
         self._model = load_model(folder, torch.float32 if device.type == "cpu" else dtype)
-        self._check_sizes()
+        check_sizes(self._model, settings)
         self._model.to(device)
-        self._causal = is_causal(self._model)
+        self._causal, hidden_size = try_out(self._model)
+        # Dense modules are small, and so they are always computed in float32.
+        dense = load_dense(folder, settings.dense, pooled_size(settings, hidden_size))
+        self._dense = dense.to(device)
+        self._skipped = 0 if settings.include_prompt else Tokenizer(folder, settings).prompt_tokens
         if self._lower:
             for module in self._model.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.to(dtype)
         self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
-        self.dimensions = settings.dimensions or self._model.config.hidden_size
+        self.dimensions = check_dimensions(settings, hidden_size, self._dense)
 
     def copy_on(self, device: torch.device) -> Self:
         """Return the same encoder on another device of the same kind, with weights of its own."""
         other = copy.copy(self)
         other.device, other._model = device, copy.deepcopy(self._model).to(device)
+        other._dense = copy.deepcopy(self._dense).to(device)
         return other
 
     def encode(
@@ -146,7 +153,10 @@ class Encoder:
             if not self._causal and any(len(own) != longest for own in ids):
                 mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()
             hidden = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            vectors = pool(hidden, lengths, str(self.settings.pooling))
+            vectors = pool(hidden, lengths, self.settings.pooling, self._skipped)
+            if self._dense:
+                with torch.autocast(self.device.type, enabled=False):
+                    vectors = self._dense(vectors)
             return finish(vectors, self.settings.dimensions, bool(self.settings.normalize))
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -173,16 +183,3 @@ class Encoder:
         log.warning("Out of memory: going on with %d tokens a batch.", self._tokens_per_batch)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _check_sizes(self) -> None:
-        """Fail if max_length or dimensions is more than the checkpoint can do."""
-        config, wanted = self._model.config, self.settings
-        limit = getattr(config, "max_position_embeddings", None) or wanted.max_length
-        if wanted.max_length > limit:
-            raise InputError(
-                f"max_length is {wanted.max_length}, but the checkpoint takes {limit} tokens at most."
-            )
-        if wanted.dimensions and wanted.dimensions > config.hidden_size:
-            raise InputError(
-                f"dimensions is {wanted.dimensions}, but the checkpoint's vectors have {config.hidden_size}."
-            )

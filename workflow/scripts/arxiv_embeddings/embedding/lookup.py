@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import fetch
 from ..checkpoint.declared import resolve
+from ..checkpoint.identity import checkpoint_identity
 from ..common.files import json_sha256
 from ..config.encoder_settings import EncoderSettings
 from .store import KEY_BYTES, Piece, VectorStore, first_of_each, groups, pieces_in, text_keys
@@ -32,7 +32,7 @@ class Lookup:
         missing: rows of the drawn papers whose texts are to be embedded, int64, ascending; of equal texts one.
         texts_sha256: of the keys of those texts.
         encoder: the settings for them. Where ``dtype: auto`` continues earlier work, it is that work's dtype.
-        checkpoint: as ``checkpoint.fetch.checkpoint_identity`` returns it.
+        checkpoint: as ``checkpoint.identity.checkpoint_identity`` returns it.
     """
 
     papers: int
@@ -91,7 +91,7 @@ def find_vectors(
     Raises:
         InputError: as read_texts and resolve.
     """
-    checkpoint = fetch.checkpoint_identity(model_folder)
+    checkpoint = checkpoint_identity(model_folder)
     settings = resolve(encoder, model_folder)
     keys = np.empty((papers, KEY_BYTES), np.uint8)
     start = 0

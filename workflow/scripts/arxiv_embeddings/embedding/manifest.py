@@ -35,7 +35,7 @@ class PieceManifest:
         dimensions: components of a vector.
         texts_sha256: of the numbers in its file of rows: the sha256 of each text, and its tokens.
         vectors_sha256: of the vectors' numbers (float32, little endian), without the file's header.
-        checkpoint: name, revision and sha256, as ``checkpoint.fetch.checkpoint_identity`` returns them.
+        checkpoint: name, revision and sha256, as ``checkpoint.identity.checkpoint_identity`` returns them.
         encoder: the encoder settings as resolved.
         attention: how the encoder keeps padding out of attention.
         tokens: of all its texts, as the model saw them.

@@ -1,5 +1,7 @@
 """Merging: one matrix from the vector store with the papers of its rows, trusting nothing that was not checked."""
 
+import dataclasses
+import json
 import logging
 import shlex
 from collections import Counter
@@ -16,7 +18,7 @@ from ..common.files import TextsHash
 from ..common.matrices import MatrixWriter
 from ..common.progress import Progress
 from ..config.currency import corpus_of
-from ..config.encoder_settings import EncoderSettings
+from ..config.encoder_settings import RESOLVED_FIELDS, EncoderSettings
 from ..corpus.papers import read_papers
 from .store import KEY_BYTES, Piece, VectorStore, groups, pieces_in, text_keys
 
@@ -42,14 +44,17 @@ def check_request(
         filtered: the record of the filter.
         drawn: the record of the drawn papers.
         lookup: the record of the look-up.
-        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.checkpoint_identity`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint.identity.checkpoint_identity`` returns it.
 
     Raises:
         InputError: something was made in another way; what, and which command makes it again.
     """
     sample, model = request["sample"], request["model"]
     papers = drawn["papers"] if sample["size"] == "all" else sample["size"]
-    made = lookup["encoder"]
+    made, asked = (
+        dataclasses.asdict(EncoderSettings.from_json(json.dumps(encoder)))
+        for encoder in (lookup["encoder"], model["encoder"])
+    )
     facts = [
         ("filter_papers", "the corpus", corpus_of(filtered), request["corpus"]),
         ("sample_papers", "the corpus of the drawn papers", corpus_of(drawn), request["corpus"]),
@@ -65,9 +70,9 @@ def check_request(
         ("find_vectors", "the size of the sample", lookup["papers"], papers),
         ("find_vectors", "the checkpoint", lookup["checkpoint"], checkpoint),
         *(
-            ("find_vectors", f"the encoder's {name}", made.get(name), value)
-            for name, value in model["encoder"].items()
-            if value != "auto"
+            ("find_vectors", f"the encoder's {name}", made[name], value)
+            for name, value in asked.items()
+            if value != "auto" and name not in RESOLVED_FIELDS
         ),
     ]
     for rule, name, is_so, wanted in facts:
@@ -98,7 +103,7 @@ def merge_vectors(
         papers_path: the drawn papers.
         papers: in the sample.
         store_folder: of the store.
-        checkpoint: the fetched checkpoint, as ``checkpoint.fetch.checkpoint_identity`` returns it.
+        checkpoint: the fetched checkpoint, as ``checkpoint.identity.checkpoint_identity`` returns it.
         encoder: the settings of the look-up; the dtype may be ``auto``.
         embeddings_path: the ``.npy`` file to write, float32 (papers, d).
         merged_papers_path: the Parquet file to write; row i describes row i of the matrix.

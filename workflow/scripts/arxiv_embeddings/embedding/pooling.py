@@ -3,19 +3,40 @@
 import torch
 
 
-def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:
+def pool(
+    hidden: torch.Tensor, lengths: torch.Tensor, pooling: str, skipped: int = 0
+) -> torch.Tensor:
     """Return one float32 vector (rows, d) for each row of ``hidden`` (rows, tokens, d).
 
-    Rows are padded on the right; ``lengths`` (rows,) counts the tokens of each text, the special ones
-    of its tokenizer included and the padding not.
+    The formulas are those of the Pooling module of sentence-transformers.
+
+    Args:
+        hidden: hidden states; rows are padded on the right.
+        lengths: (rows,) counts the tokens of each text, the special ones of its tokenizer included and the
+            padding not.
+        pooling: one of POOLINGS, or several joined with ``+``, whose vectors are concatenated.
+        skipped: how many tokens at the start of every row are left out: those of a prompt that is not pooled.
     """
+    return torch.cat([_pool(hidden, lengths, name, skipped) for name in pooling.split("+")], dim=1)
+
+
+def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str, skipped: int) -> torch.Tensor:
     if pooling == "cls":
-        return hidden[:, 0].float()
+        return hidden[:, skipped].float()
     if pooling == "last":
         rows = torch.arange(len(hidden), device=hidden.device)
         return hidden[rows, lengths - 1].float()
-    padding = torch.arange(hidden.shape[1], device=hidden.device) >= lengths[:, None]
-    return hidden.float().masked_fill(padding[:, :, None], 0).sum(dim=1) / lengths[:, None]
+    positions = torch.arange(hidden.shape[1], device=hidden.device)
+    left_out = ((positions >= lengths[:, None]) | (positions < skipped))[:, :, None]
+    if pooling == "max":
+        return hidden.float().masked_fill(left_out, -torch.inf).amax(dim=1)
+    own = hidden.float().masked_fill(left_out, 0)
+    if pooling == "weightedmean":
+        # The weight of a token is its position, counted from 1.
+        weights = (positions + 1).float()[None, :, None].masked_fill(left_out, 0)
+        return (own * weights).sum(dim=1) / weights.sum(dim=1)
+    counts = (lengths - skipped)[:, None]
+    return own.sum(dim=1) / (counts.sqrt() if pooling == "mean_sqrt_len" else counts)
 
 
 def finish(vectors: torch.Tensor, dimensions: int | None, normalize: bool) -> torch.Tensor:

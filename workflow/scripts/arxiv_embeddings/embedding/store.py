@@ -212,15 +212,18 @@ def groups(
 
     Args:
         pieces: of a store.
-        checkpoint: as ``checkpoint.fetch.checkpoint_identity`` returns it.
+        checkpoint: as ``checkpoint.identity.checkpoint_identity`` returns it.
         settings: resolved against the checkpoint; the dtype may be ``auto``.
     """
-    wanted = {name: value for name, value in settings.to_dict().items() if value != "auto"}
+    wanted = settings.to_dict()
+    open_names = {name for name, value in wanted.items() if value == "auto"}
     found: dict[str, list[Piece]] = {}
     for piece in pieces:
         encoder = piece.manifest.encoder
+        # A name that only one of them has is a difference too: settings leave out some of their defaults.
         if piece.manifest.checkpoint.get("sha256") == checkpoint["sha256"] and all(
-            encoder.get(name, _ABSENT) == value for name, value in wanted.items()
+            encoder.get(name, _ABSENT) == wanted.get(name, _ABSENT)
+            for name in {*encoder, *wanted} - open_names
         ):
             alike = json.dumps([encoder, piece.manifest.dimensions], sort_keys=True)
             found.setdefault(alike, []).append(piece)

@@ -88,7 +88,7 @@ def text_lengths(folder: Path, texts: Sequence[str], settings: EncoderSettings) 
         InputError: the tokenizer cannot be loaded.
     """
     tokens = tokenizer.count_tokens(tokenizer.load_tokenizer(folder), texts, settings.prompt)
-    return TextLengths(tokens, settings.max_length)
+    return TextLengths(tokens, int(settings.max_length))
 
 
 def estimate_cost(rate: Rate, mean_tokens: float, papers: int, shard_size: int) -> Cost:
