@@ -12,7 +12,6 @@ from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.config.derived import read_filter_report
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.history import record_changes
-from arxiv_embeddings.embedding.lookup import read_lookup
 from arxiv_embeddings.embedding.merge import check_request, merge_vectors
 from arxiv_embeddings.embedding.store import pieces_in
 
@@ -20,7 +19,7 @@ from arxiv_embeddings.embedding.store import pieces_in
 def main(arguments: argparse.Namespace) -> None:
     filtered = read_filter_report(arguments.filter_report)
     drawn = json.loads(arguments.drawn_report.read_text())
-    lookup = read_lookup(arguments.lookup)
+    lookup = json.loads(arguments.lookup.read_text())
     checkpoint = checkpoint_identity(arguments.model)
     check_request(
         arguments.request, filtered=filtered, drawn=drawn, lookup=lookup, checkpoint=checkpoint

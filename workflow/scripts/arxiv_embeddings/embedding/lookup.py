@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,9 +120,3 @@ def find_vectors(
 
 def _is_of(group: Sequence[Piece], device: str) -> bool:
     return any(piece.manifest.device.get("type") == device for piece in group)
-
-
-def read_lookup(path: Path) -> dict[str, Any]:
-    """Return what ``Lookup.record`` wrote."""
-    record: dict[str, Any] = json.loads(path.read_text())
-    return record

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 KEY_BYTES = 32
 NO_KEYS = np.empty((0, KEY_BYTES), np.uint8)
 ROW = np.dtype([("text", "u1", (KEY_BYTES,)), ("tokens", "<i4")])
-ROWS_AT_ONCE = 8_192
+ROWS_AT_ONCE = 2_048
 _ABSENT = object()
 
 
