@@ -10,7 +10,7 @@ SETTINGS = EncoderSettings(pooling="auto", max_length=64, normalize=False, dtype
 PAPERS = 40
 
 
-def draw(path: Path, texts: list[str]) -> Path:
+def draw(path: Path, texts: list[str], rows_per_group: int = 7) -> Path:
     """Write drawn papers, with row groups that no shard and no chunk begins with."""
     columns = {
         "id": [paper_id(row) for row in range(len(texts))],
@@ -19,7 +19,7 @@ def draw(path: Path, texts: list[str]) -> Path:
         "category 0": ["cs" if row % 2 else "physics" for row in range(len(texts))],
         "category 1": ["cs.CL" if row % 2 else "physics.optics" for row in range(len(texts))],
     }
-    pq.write_table(pa.table(columns), path, row_group_size=7)
+    pq.write_table(pa.table(columns), path, row_group_size=rows_per_group)
     return path
 
 

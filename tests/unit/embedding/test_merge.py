@@ -36,7 +36,7 @@ class Sample:
         self.store = folder / "vectors"
         self.model = folder / "model"
         self.model.mkdir(parents=True)
-        self.drawn = draw(folder / "drawn.parquet", self.texts)
+        self.drawn = draw(folder / "drawn.parquet", self.texts, min(1_000, 1 + papers // 8))
         shape = papers, dimensions
         self.vectors = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         for start in range(0, papers, size):
