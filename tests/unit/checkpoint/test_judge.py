@@ -122,6 +122,12 @@ def test_tensors_of_another_size_are_refused(bert: Path) -> None:
     assert "cannot be loaded" in refused(bert)
 
 
+def test_quantized_weights_are_refused_whatever_is_installed(bert: Path) -> None:
+    quantized = {"quant_method": "gptq", "bits": 4}
+    edit_json(bert / "config.json", lambda it: it.update(quantization_config=quantized))
+    assert "are quantized" in refused(bert)
+
+
 HEADS = {
     "bert": "BertForPreTraining",
     "albert": "AlbertForMaskedLM",

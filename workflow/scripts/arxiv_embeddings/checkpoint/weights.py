@@ -61,6 +61,9 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> transformers.P
     """
     transformers.utils.logging.disable_progress_bar()
     config = _read_config(folder)
+    verbosity = transformers.utils.logging.get_verbosity()
+    # Its table of tensors that do not fit says less than the errors below.
+    transformers.utils.logging.set_verbosity_error()
     try:
         model, report = _model_class(config).from_pretrained(
             folder,
@@ -72,6 +75,8 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> transformers.P
         )
     except Exception as error:
         raise _not_loaded(folder, error) from error
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
     _check_architecture(folder, model)
     model.config.use_cache = False
     missing = sorted(name for name in report["missing_keys"] if not name.startswith(NOT_NEEDED))
@@ -173,12 +178,18 @@ def try_out(model: transformers.PreTrainedModel) -> tuple[bool, int]:
 
 def _read_config(folder: Path) -> Any:
     try:
-        return transformers.AutoConfig.from_pretrained(
+        config = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     # A damaged file can make transformers raise any exception.
     except Exception as error:
         raise _not_loaded(folder, error) from error
+    if getattr(config, "quantization_config", None):
+        raise InputError(
+            f"The weights in {folder} are quantized (quantization_config), which is not supported. "
+            "Choose a checkpoint with float32, bfloat16 or float16 weights."
+        )
+    return config
 
 
 def _model_class(config: Any) -> Any:
