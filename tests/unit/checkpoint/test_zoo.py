@@ -11,7 +11,7 @@ import pytest
 import sentencepiece
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
@@ -206,6 +206,23 @@ def test_prompt_that_is_not_pooled(
     assert not settings.include_prompt
 
 
+def test_prompt_of_instructor_is_not_pooled(
+    bert: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint does not declare it, so sentence-transformers knows it by name."""
+    source = Path("hkunlp/instructor-base")
+    monkeypatch.chdir(tmp_path)
+    save(
+        bert,
+        source,
+        Pooling(64, "mean"),
+        prompts={"document": "Represent the paper for clustering: "},
+        default_prompt_name="document",
+    )
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
+    assert not settings.include_prompt
+
+
 @pytest.mark.parametrize(
     "modules",
     [
@@ -262,6 +279,12 @@ def test_transformer_in_a_folder_of_its_own(bert: Path, tmp_path: Path, texts: l
     (source / "config.json").write_text('{"__version__": "2.0.0"}')
     is_as_in_sentence_transformers(source, tmp_path, texts)
     assert (tmp_path / "fetched/model.safetensors").is_file()
+    (tmp_path / "again").mkdir()
+    is_as_in_sentence_transformers(
+        tmp_path / "fetched", tmp_path / "again", texts, SentenceTransformer(str(source))
+    )
+    identities = [checkpoint_identity(tmp_path / name) for name in ("fetched", "again/fetched")]
+    assert identities[0]["sha256"] == identities[1]["sha256"]
 
 
 def train_sentencepiece(folder: Path, texts: list[str], name: str, **options: Any) -> None:
