@@ -439,6 +439,15 @@ def test_models_of_more_than_text_are_refused(minilm: Path, tmp_path: Path, kind
     assert reasons.get(kind, "is not a model of texts alone") in refused(source)
 
 
+@pytest.mark.parametrize("kind", ["fnet", "convbert", "mobilebert", "nystromformer", "yoso"])
+def test_models_that_mix_padding_into_texts_are_refused(
+    minilm: Path, tmp_path: Path, kind: str
+) -> None:
+    source = copy_files(minilm, tmp_path / "source")
+    random_model(transformers.AutoConfig.for_model(kind, **SIZES)).save_pretrained(source)
+    assert "depend on the other texts of their batch" in refused(source)
+
+
 def test_vectors_of_a_projection_are_of_its_size(minilm: Path, tmp_path: Path) -> None:
     source = copy_files(minilm, tmp_path / "source")
     sizes = {**SIZES, "ffn_dim": 128, "word_embed_proj_dim": 32}

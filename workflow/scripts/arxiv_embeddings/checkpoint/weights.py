@@ -41,6 +41,9 @@ UNUSED = re.compile(
 # Tensors that the model has and a checkpoint may lack: the pooler is a head for a pre-training task of BERT.
 NOT_NEEDED = ("pooler.",)
 
+# Models in which a text's hidden states depend on the padding behind it, whatever the attention mask says.
+PADDING_SENSITIVE = ("convbert", "fnet", "funnel", "mobilebert", "nystromformer", "yoso")
+
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -203,6 +206,11 @@ def _check_architecture(folder: Path, model: transformers.PreTrainedModel) -> No
         raise InputError(
             f"The model in {folder} has an encoder and a decoder, which is not supported for "
             f"{config.model_type}. Choose a checkpoint with only one of them."
+        )
+    if config.model_type in PADDING_SENSITIVE:
+        raise InputError(
+            f"The vectors of the model in {folder} ({config.model_type}) would depend on the other texts of their batch. "
+            "Choose another checkpoint."
         )
     if (
         config.get_text_config() is not config
