@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from arxiv_embeddings.checkpoint.judge import judge
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
@@ -22,6 +23,9 @@ def main(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         store_folder=arguments.store,
     )
+    if len(found.missing):
+        # The settings may be other ones than those that the checkpoint was fetched for.
+        judge(arguments.model, arguments.encoder)
     with written_beside(arguments.missing) as partial, partial.open("wb") as file:
         np.save(file, found.missing, allow_pickle=False)
     write_json(arguments.lookup, found.record(arguments.shard_size))

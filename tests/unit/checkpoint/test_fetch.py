@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from arxiv_embeddings.checkpoint.fetch import fetch_model
-from arxiv_embeddings.checkpoint.identity import MANIFEST, checkpoint_identity
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
+from arxiv_embeddings.checkpoint.json_files import MANIFEST
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from safetensors.numpy import load_file, save_file

@@ -122,6 +122,12 @@ def test_tensors_of_another_size_are_refused(bert: Path) -> None:
     assert "cannot be loaded" in refused(bert)
 
 
+def test_quantized_weights_are_refused_whatever_is_installed(bert: Path) -> None:
+    quantized = {"quant_method": "gptq", "bits": 4}
+    edit_json(bert / "config.json", lambda it: it.update(quantization_config=quantized))
+    assert "are quantized" in refused(bert)
+
+
 HEADS = {
     "bert": "BertForPreTraining",
     "albert": "AlbertForMaskedLM",
@@ -431,6 +437,15 @@ def test_models_of_more_than_text_are_refused(minilm: Path, tmp_path: Path, kind
     transformers.AutoModel.from_config(config).save_pretrained(source)
     reasons = {"bart": "has an encoder and a decoder", "dpr": "has no hidden states of tokens"}
     assert reasons.get(kind, "is not a model of texts alone") in refused(source)
+
+
+@pytest.mark.parametrize("kind", ["fnet", "convbert", "mobilebert", "nystromformer", "yoso"])
+def test_models_that_mix_padding_into_texts_are_refused(
+    minilm: Path, tmp_path: Path, kind: str
+) -> None:
+    source = copy_files(minilm, tmp_path / "source")
+    random_model(transformers.AutoConfig.for_model(kind, **SIZES)).save_pretrained(source)
+    assert "depend on the other texts of their batch" in refused(source)
 
 
 def test_vectors_of_a_projection_are_of_its_size(minilm: Path, tmp_path: Path) -> None:

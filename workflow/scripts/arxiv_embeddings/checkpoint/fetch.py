@@ -20,7 +20,7 @@ from ..common.errors import InputError
 from ..common.files import file_sha256, write_json, written_beside
 from ..config.encoder_settings import EncoderSettings
 from .declared import check_adapter, read_modules
-from .identity import MANIFEST
+from .json_files import MANIFEST
 from .judge import judge
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,6 @@ def fetch_model(name: str, revision: str | None, folder: Path, settings: Encoder
         for target, file in files.items():
             (partial / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, partial / target)
-        try:
-            judge(partial, settings)
-        except InputError as error:
-            # Only the checkpoint's own name means something to the user.
-            raise InputError(str(error).replace(str(partial), name)) from error
         write_json(
             partial / MANIFEST,
             {
@@ -82,6 +77,11 @@ def fetch_model(name: str, revision: str | None, folder: Path, settings: Encoder
                 },
             },
         )
+        try:
+            judge(partial, settings)
+        except InputError as error:
+            # Only the checkpoint's own name means something to the user.
+            raise InputError(str(error).replace(str(partial), name)) from error
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     log.info("Copied %d files (%.0f MB) of %s to %s.", len(files), size / 1e6, name, folder)
 
@@ -128,7 +128,9 @@ def _needed_files(source: Path) -> dict[str, Path]:
     modules = read_modules(source) or []
     root = next((module.path for module in modules if module.kind == "Transformer"), "")
     found = {path.name: path for path in source.glob("*") if NEEDED.fullmatch(path.name)}
-    if root:
+    # A folder that was fetched from elsewhere can be fetched again.
+    found.pop(MANIFEST, None)
+    if root and (source / root).is_dir():
         # The root of old layouts has a config.json of sentence-transformers itself.
         found.pop("config.json", None)
         found |= {

@@ -6,8 +6,7 @@ from typing import Any
 
 from ..common.errors import InputError
 from ..common.files import json_sha256
-
-MANIFEST = "checkpoint.json"
+from .json_files import MANIFEST
 
 
 def checkpoint_identity(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,9 @@ from typing import Any
 
 from ..common.errors import InputError
 
+# The manifest that fetch_model writes into the folder of a checkpoint.
+MANIFEST = "checkpoint.json"
+
 
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file, or None if there is no such file.

@@ -4,6 +4,7 @@ import inspect
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
 
@@ -47,16 +48,20 @@ def judge(folder: Path, settings: EncoderSettings) -> EncoderSettings:
     size = _hidden_size(folder, model)
     dense = load_dense(folder, resolved.dense, pooled_size(resolved, size))
     dimensions = check_dimensions(resolved, size, dense)
-    log.info("%s gives vectors of %d components with %s.", folder, dimensions, resolved.to_json())
+    log.info(
+        "The checkpoint gives vectors of %d components with %s.", dimensions, resolved.to_json()
+    )
     return resolved
 
 
 def _hidden_size(folder: Path, model: transformers.PreTrainedModel) -> int:
     """Return the size of a hidden state of ``model``, without reading its weights."""
-    # One zero, seen as a tensor of any shape, needs no memory. The meta device would not do: many models look at
-    # numbers on their way.
+    # Zeros of numpy need no memory until something is written there. The meta device would not do: many models
+    # look at numbers on their way.
     zeros = {
-        name: torch.zeros((), dtype=weight.dtype).expand(weight.shape)
+        name: torch.from_numpy(np.zeros(weight.nbytes, np.uint8))
+        .view(weight.dtype)
+        .view(weight.shape)
         for name, weight in model.named_parameters()
     }
     row = torch.zeros(1, 2, dtype=torch.long)

@@ -143,7 +143,16 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerBase:
 
 
 def lower_cases(tokenizer: transformers.PreTrainedTokenizerBase) -> bool:
-    """Return whether the tokenizer lower-cases texts itself."""
+    """Return whether the tokenizer lower-cases texts itself.
+
+    Raises:
+        InputError: it does not come from the tokenizers library, so lower-casing cannot be added.
+    """
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"The checkpoint declares do_lower_case, which is not supported for a {type(tokenizer).__name__}. "
+            "Choose another checkpoint."
+        )
     normalizer = tokenizer.backend_tokenizer.normalizer
     return normalizer is not None and normalizer.normalize_str("A") in ("a", "▁a")
 

@@ -41,6 +41,9 @@ UNUSED = re.compile(
 # Tensors that the model has and a checkpoint may lack: the pooler is a head for a pre-training task of BERT.
 NOT_NEEDED = ("pooler.",)
 
+# Models in which a text's hidden states depend on the padding behind it, whatever the attention mask says.
+PADDING_SENSITIVE = ("convbert", "fnet", "funnel", "mobilebert", "nystromformer", "yoso")
+
 SAFETENSORS_DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -61,6 +64,9 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> transformers.P
     """
     transformers.utils.logging.disable_progress_bar()
     config = _read_config(folder)
+    verbosity = transformers.utils.logging.get_verbosity()
+    # Its table of tensors that do not fit says less than the errors below.
+    transformers.utils.logging.set_verbosity_error()
     try:
         model, report = _model_class(config).from_pretrained(
             folder,
@@ -72,6 +78,8 @@ def load_model(folder: Path, dtype: torch.dtype | None = None) -> transformers.P
         )
     except Exception as error:
         raise _not_loaded(folder, error) from error
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)
     _check_architecture(folder, model)
     model.config.use_cache = False
     missing = sorted(name for name in report["missing_keys"] if not name.startswith(NOT_NEEDED))
@@ -173,12 +181,18 @@ def try_out(model: transformers.PreTrainedModel) -> tuple[bool, int]:
 
 def _read_config(folder: Path) -> Any:
     try:
-        return transformers.AutoConfig.from_pretrained(
+        config = transformers.AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     # A damaged file can make transformers raise any exception.
     except Exception as error:
         raise _not_loaded(folder, error) from error
+    if getattr(config, "quantization_config", None):
+        raise InputError(
+            f"The weights in {folder} are quantized (quantization_config), which is not supported. "
+            "Choose a checkpoint with float32, bfloat16 or float16 weights."
+        )
+    return config
 
 
 def _model_class(config: Any) -> Any:
@@ -192,6 +206,11 @@ def _check_architecture(folder: Path, model: transformers.PreTrainedModel) -> No
         raise InputError(
             f"The model in {folder} has an encoder and a decoder, which is not supported for "
             f"{config.model_type}. Choose a checkpoint with only one of them."
+        )
+    if config.model_type in PADDING_SENSITIVE:
+        raise InputError(
+            f"The vectors of the model in {folder} ({config.model_type}) would depend on the other texts of their batch. "
+            "Choose another checkpoint."
         )
     if (
         config.get_text_config() is not config
