@@ -11,7 +11,8 @@ import pytest
 import sentencepiece
 import torch
 import transformers
-from arxiv_embeddings.checkpoint.fetch import checkpoint_identity, fetch_model
+from arxiv_embeddings.checkpoint.fetch import fetch_model
+from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
