@@ -1,0 +1,37 @@
+"""A run on the cluster uses the config that it began with, and no result is taken for that of another config."""
+
+import json
+import shutil
+from typing import Any
+
+import numpy as np
+from slurm.cluster import wait_for
+from slurm.conftest import SHORT, Prepared, SlurmWorkflow
+from support.running import model
+
+
+def test_an_edit_while_jobs_wait_and_a_lost_memory(shards: SlurmWorkflow, short: Prepared) -> None:
+    run = shards.start(**SHORT)
+    # Four shards run, four wait in SLURM's queue.
+    wait_for(lambda: list(shards.results.glob("minilm/shards/*.json")), 180, "a shard is done")
+    cls: dict[str, Any] = {**SHORT, "models": [model(pooling="cls")]}
+    shards.configure(**{**cls, "sample": {"size": 60, "seed": 43}})
+    output = shards.finish(run).output
+    assert f"{shards.folder / 'config.yaml'} was edited during this run." in output
+    np.testing.assert_allclose(shards.embeddings(), short.embeddings, atol=1e-5)
+    manifest = json.loads((shards.results / "minilm/manifest.json").read_text())
+    assert manifest["encoder"]["pooling"] == "mean"
+    assert (manifest["sample"]["size"], manifest["sample"]["seed"]) == (80, 42)
+    assert {piece["encoder"]["pooling"] for piece in manifest["pieces"]} == {"mean"}
+    assert len(shards.attempts()) == 8
+    assert shards.finish(shards.start(**SHORT)).jobs == {}
+
+    shutil.rmtree(shards.folder / ".snakemake")
+    shards.finish(shards.start(**cls))
+    assert len(shards.attempts()) == 16
+    assert not np.allclose(shards.embeddings(), short.embeddings, atol=1e-2)
+
+    shutil.rmtree(shards.folder / ".snakemake")
+    shards.finish(shards.start(**SHORT))
+    assert len(shards.attempts()) == 16  # all vectors were there: no job with a GPU
+    np.testing.assert_allclose(shards.embeddings(), short.embeddings, atol=1e-5)
