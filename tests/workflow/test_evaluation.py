@@ -33,7 +33,6 @@ def test_two_models_are_compared_on_the_same_papers(fresh: Workflow) -> None:
     clusters = "results/test/minilm/evaluation/clusters.parquet"
     again = fresh.run(clusters, **{**config, "sample": {"size": 50}})
     assert again.jobs == {
-        "embed_shard": 1,
         "find_vectors": 1,
         "merge_vectors": 1,
         "cluster_embeddings": 1,

@@ -18,12 +18,13 @@ rule filter_papers:
         mem="2GB",
         runtime="60m",
         # Not an input: its path and its time do not matter. Why it is a resource: see common.smk.
-        snapshot=str(SNAPSHOT),
+        snapshot=lambda wildcards: str(SNAPSHOT),
     params:
         categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
         format=FORMAT,
-        columns=json.dumps(config["corpus"].get("columns")),
+        # Names of columns may have braces, which a function keeps from being taken for wildcards.
+        columns=lambda wildcards: json.dumps(config["corpus"].get("columns")),
     message:
         "Filtering the snapshot"
     shell:
