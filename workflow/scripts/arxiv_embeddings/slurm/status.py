@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..common.progress import duration
 from .jobs import UNFINISHED_STATES, Attempt, QueuedJob
+from .reasons import waiting_lines
 from .run_record import RunRecord
 from .shard_states import DoneShard, ModelState, OpenShard, read_state
 
@@ -46,6 +47,8 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
     if damaged := [shard.name for shard in state.done if not shard.manifest]:
         lines.append(f"warning  manifest not readable (yet): {_some(damaged)}")
     lines += [f"running  {_running_line(shard, now)}" for shard in state.running]
+    queued = (job for shard in state.waiting for job in shard.jobs)
+    lines += [f"waiting  {line}" for line in waiting_lines(queued)]
     if state.total is not None and len(state.done) == state.total:
         what = "all shards are done" if state.total else "all vectors were in the vector store"
         return [*lines, f"{what}, {'merged' if state.merged else 'only merging is left'}"]
