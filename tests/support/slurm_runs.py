@@ -150,13 +150,19 @@ def piece(
 
 
 def queued(
-    shard: int, state: str, model: str = MODEL, reason: str = "None", job_id: str = "7"
+    shard: int,
+    state: str,
+    model: str = MODEL,
+    *,
+    reason: str = "None",
+    job_id: str = "7",
+    elapsed: str = "1:18",
 ) -> QueuedJob:
     """Return a job in the queue."""
     return QueuedJob(
         job_id=job_id,
         state=state,
-        elapsed="1:18",
+        elapsed=elapsed,
         node="node2",
         reason=reason,
         submitted="2026-11-23T09:36:14",

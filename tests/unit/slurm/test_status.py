@@ -1,5 +1,6 @@
 """What show_status.py and show_summary.py print of a run."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,6 +54,31 @@ def test_status_of_a_run_with_jobs(folder: Path) -> None:
         "    papers/s 51.6 recently, 18.1 over the run",
         "    ETA      34 s (Mon 09:36)",
     ]
+
+
+def test_status_says_which_shards_make_no_progress(folder: Path) -> None:
+    record = planned_in(folder)
+    finish(record, 0, START + 10)
+    now = START + 3600
+    chunk(record, 1, "a", rows=60, written=now - 720)
+    # An earlier attempt left a chunk; this one was started just now.
+    chunk(record, 2, "a", rows=60, written=now - 3000)
+    log = record.log_of(MODEL, shard_name(4))
+    log.parent.mkdir(parents=True)
+    log.touch()
+    os.utime(log, (now - 9, now - 9))
+    hangs = [queued(1, "RUNNING", elapsed="59:00"), queued(3, "RUNNING", elapsed="11:05")]
+    works = [queued(2, "RUNNING", elapsed="1:00"), queued(4, "RUNNING", elapsed="2-00:30:00")]
+    lines = status_lines(record, [*hangs, *works], now)
+    assert [line.split("on node2, ")[1] for line in lines if "running  " in line] == [
+        "59:00, 60 of 300 papers, no progress for 12 min 0 s",
+        "1:00, 60 of 300 papers, last chunk 50 min 0 s ago",
+        "11:05, 0 of 300 papers, no progress for 11 min 5 s",
+        "2-00:30:00, 0 of 300 papers",
+    ]
+    assert "not known" not in lines[-1]
+    lines = status_lines(record, hangs, now)
+    assert lines[-1] == "    ETA      not known: no running shard makes progress"
 
 
 def test_status_says_why_jobs_wait(folder: Path) -> None:

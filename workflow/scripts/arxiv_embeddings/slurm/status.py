@@ -60,6 +60,8 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
         if rate
     ]
     lines.append(f"papers/s {', '.join(rates) or 'nothing finished in this run yet'}")
+    if state.running and all(shard.stalled for shard in state.running):
+        return [*lines, "ETA      not known: no running shard makes progress"]
     if state.eta is None:
         return [*lines, "ETA      not known yet"]
     end = datetime.datetime.fromtimestamp(now + state.eta)
@@ -89,7 +91,9 @@ def _running_line(shard: OpenShard, now: float) -> str:
         if others := [job.job_id for job in shard.jobs if job is not shard.job]:
             parts.append(f"also job {_some(others)}")
     parts.append(f"{shard.chunk_papers:,} of {shard.papers:,} papers")
-    if shard.last_chunk is not None:
+    if shard.idle is not None and shard.stalled:
+        parts.append(f"no progress for {duration(shard.idle)}")
+    elif shard.last_chunk is not None:
         parts.append(f"last chunk {duration(now - shard.last_chunk)} ago")
     return f"{shard.name}  {', '.join(parts)}"
 
