@@ -34,11 +34,11 @@ SACCT = f"""\
 1743611|{NAME}|NODE_FAIL||2026-11-23T09:38:26|2026-11-23T09:38:27|40|{TRES}|node1|0:0|WORKDIR|{SBATCH}bge-m3_{LOOKUP}-00011 --requeue --wrap sleep 40
 1743614|wrap|COMPLETED||2026-11-23T09:38:29|2026-11-23T09:38:30|3|{TRES}|node1|0:0|WORKDIR|sbatch --parsable --partition urgent --wrap sleep 3
 """
-# As squeue --format "%i|%T|%M|%N|%V|%Z|%k" printed it.
+# As squeue --format "%i|%T|%M|%N|%r|%V|%Z|%k" printed it.
 SQUEUE = f"""\
-1743606|PENDING|0:00||2026-11-23T09:36:24|WORKDIR|rule_embed_shard_wildcards_my_model.v1_{LOOKUP}-00006
-1743603|RUNNING|1:18|node2|2026-11-23T09:36:14|WORKDIR|rule_embed_shard_wildcards_qwen3-embedding-0.6b_{LOOKUP}-00003
-1743614|RUNNING|0:01|node1|2026-11-23T09:38:29|WORKDIR|(null)
+1743606|PENDING|0:00||Priority|2026-11-23T09:36:24|WORKDIR|rule_embed_shard_wildcards_my_model.v1_{LOOKUP}-00006
+1743603|RUNNING|1:18|node2|None|2026-11-23T09:36:14|WORKDIR|rule_embed_shard_wildcards_qwen3-embedding-0.6b_{LOOKUP}-00003
+1743614|RUNNING|0:01|node1|None|2026-11-23T09:38:29|WORKDIR|(null)
 """
 # As sinfo prints the partitions of a cluster with several kinds of nodes.
 # As sinfo prints a cluster of several kinds of nodes; fat nodes have more memory, and no GPU.
@@ -149,10 +149,26 @@ def piece(
     return made
 
 
-def queued(shard: int, state: str, model: str = MODEL) -> QueuedJob:
+def queued(
+    shard: int,
+    state: str,
+    model: str = MODEL,
+    *,
+    reason: str = "None",
+    job_id: str = "7",
+    elapsed: str = "1:18",
+) -> QueuedJob:
     """Return a job in the queue."""
     return QueuedJob(
-        "7", state, "1:18", "node2", "2026-11-23T09:36:14", "", model, shard_name(shard)
+        job_id=job_id,
+        state=state,
+        elapsed=elapsed,
+        node="node2",
+        reason=reason,
+        submitted="2026-11-23T09:36:14",
+        workdir="",
+        model=model,
+        shard=shard_name(shard),
     )
 
 

@@ -102,7 +102,7 @@ def test_what_changes_no_result_reruns_nothing(done: Workflow) -> None:
     content = snapshot.read_bytes()
     snapshot.unlink()
     snapshot.write_bytes(content)
-    settings = ["tokens_per_batch=128", "mem='64GB'", "runtime=600"]
+    settings = ["tokens_per_batch=128", "no_progress_minutes=60", "mem='64GB'", "runtime=600"]
     options = ["--set-resources", *(f"embed_shard:{setting}" for setting in settings)]
     script = ROOT / "workflow/scripts/embed_shard.py"
     times = script.stat()

@@ -1,9 +1,10 @@
 # Names and helpers for the rules. This file contains no rules.
 #
 # Settings that are resources: Snakemake reruns a job when a parameter changes, but not when a resource does. So these
-# settings, which do not change what a job writes, are resources: `device`, `gpu` and `tokens_per_batch` of embed_shard,
-# `sample_size` of sample_papers, which writes all papers whatever the size, `shard_size` of find_vectors, and `snapshot`
-# of filter_papers, which is judged by its content (run.smk). --set-resources or a profile sets them.
+# settings, which do not change what a job writes, are resources: `device`, `gpu`, `tokens_per_batch` and
+# `no_progress_minutes` of embed_shard, `sample_size` of sample_papers, which writes all papers whatever the size,
+# `shard_size` of find_vectors, and `snapshot` of filter_papers, which is judged by its content (run.smk). --set-resources
+# or a profile sets them.
 
 import json
 import os

@@ -47,13 +47,14 @@ rule embed_shard:
         "../../envs/embed.yaml"
     threads: 8
     resources:
-        # Why the device, the GPUs and the tokens per batch are not parameters: see common.smk.
+        # Why these settings are not parameters: see common.smk.
         gpu=lambda wildcards: int(shard_device() == "cuda"),
         gpu_jobs=lambda wildcards: int(shard_device() == "cuda"),
         device=lambda wildcards: shard_device(),
         mem="16GB",
         runtime="120m",
         tokens_per_batch="auto",
+        no_progress_minutes=30,
     params:
         start=lambda wildcards: shard_bounds(wildcards)[0],
         stop=lambda wildcards: shard_bounds(wildcards)[1],
@@ -67,6 +68,7 @@ rule embed_shard:
         " --start {params.start} --stop {params.stop} --shard {wildcards.shard} --model {input.model:q}"
         " --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
         " --threads {threads} --tokens-per-batch {resources.tokens_per_batch}"
+        " --no-progress-minutes {resources.no_progress_minutes}"
         " --store {params.store:q} --done {output:q} --log {log:q}"
 
 

@@ -1,9 +1,14 @@
 """Embed one shard: compute the vectors that the store lacks. Runs by itself where only torch and transformers are installed."""
 
 import argparse
+import faulthandler
 import logging
 import os
 from pathlib import Path
+
+if __name__ == "__main__":
+    # Until the watchdog starts: importing torch hangs on a node whose file system hangs.
+    faulthandler.dump_traceback_later(30 * 60, exit=True)
 
 import numpy as np
 import torch
@@ -13,6 +18,7 @@ from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.common.versions import versions
+from arxiv_embeddings.common.watchdog import Watchdog
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.devices import choose_devices, describe
 from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
@@ -27,6 +33,11 @@ PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 
 def main(arguments: argparse.Namespace) -> None:
+    with Watchdog(arguments.no_progress_minutes) as watchdog:
+        embed(arguments, watchdog)
+
+
+def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
     torch.set_num_threads(arguments.threads)
     # For the tokenizer, which otherwise takes all cores.
     os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
@@ -36,10 +47,12 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.rows is not None:
         rows = np.load(arguments.rows, allow_pickle=False)[arguments.start : arguments.stop]
     left = missing_rows(arguments, rows, settings)
+    watchdog.progress()
     if len(left):  # only then are the device and the model's weights needed
         device, *more = choose_devices(arguments.device, arguments.gpus)
         settings = resolve_for(settings, arguments.model, device)
         left = missing_rows(arguments, rows, settings)
+        watchdog.progress()
     if len(left):
         about = {**describe(device), "count": 1 + len(more)}
         packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
@@ -62,6 +75,7 @@ def main(arguments: argparse.Namespace) -> None:
             papers_per_chunk=PAPERS_PER_CHUNK[device.type],
             tokenizer=Tokenizer(arguments.model, settings),
             load_encoders=load_encoders,
+            on_progress=watchdog.progress,
             store_folder=arguments.store,
             made_by={"checkpoint": checkpoint, "device": about, "versions": packages},
         )
@@ -108,6 +122,12 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
     parser.add_argument(
         "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto: by the device"
+    )
+    parser.add_argument(
+        "--no-progress-minutes",
+        type=float,
+        default=30.0,
+        help="end with an error after so long without a finished batch (default: %(default)g)",
     )
     parser.add_argument("--store", type=Path, required=True, help="folder of the vector store")
     parser.add_argument("--done", type=Path, required=True, help="JSON file to write at the end")

@@ -29,6 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from support.drawn import draw
 from support.models import (
     TINY,
     TextEncoder,
@@ -175,9 +176,10 @@ def test_a_job_with_a_gpu_that_sees_none_fails_with_the_name_of_the_node(
 def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
     bert: Path, tmp_path: Path, script: Script
 ) -> None:
-    options: list[object] = ["--papers", tmp_path / "drawn.parquet", "--start", 0, "--stop", 2]
+    drawn = draw(tmp_path / "drawn.parquet", ["one text", "another"])
+    options: list[object] = ["--papers", drawn, "--start", 0, "--stop", 2, "--shard", "ab-00000"]
     options += ["--model", bert, "--encoder", EncoderSettings(dtype="float32").to_json()]
-    options += ["--vectors", tmp_path / "s/0.npy", "--manifest", tmp_path / "s/0.json"]
+    options += ["--store", tmp_path / "vectors", "--done", tmp_path / "done.json"]
     done = script(
         "embed_shard.py",
         *options,
@@ -190,7 +192,7 @@ def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
     (line,) = done.stdout.splitlines()
     assert "ERROR" in line
     assert socket.gethostname() in line
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [drawn]
 
 
 @pytest.mark.parametrize(

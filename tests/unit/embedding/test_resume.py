@@ -48,6 +48,7 @@ class Job:
             gpus=0,
             threads=1,
             tokens_per_batch=None,
+            no_progress_minutes=10**6,  # in the process of the tests
             store=self.store,
             done=folder / "done.json",
         )

@@ -44,6 +44,7 @@ def embed(
             "papers_per_chunk": CHUNK,
             "tokenizer": encoders[0].tokenizer,
             "load_encoders": lambda: encoders,
+            "on_progress": lambda: None,
             "store_folder": store,
             "made_by": {
                 "checkpoint": {"sha256": "c"},

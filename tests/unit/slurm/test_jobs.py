@@ -73,7 +73,7 @@ def test_the_comment_in_the_accounting_is_used_where_a_site_stores_it() -> None:
 @pytest.mark.parametrize("label", ["my_model.v1", "a_00001", "_-.", "a-b_c.d_2", "7"])
 def test_labels_with_dots_dashes_and_underscores(label: str) -> None:
     comment = f"rule_embed_shard_wildcards_{label}_{LOOKUP}-00012"
-    in_queue = parse_squeue(f"1|RUNNING|0:04|node1|t|/w|{comment}")
+    in_queue = parse_squeue(f"1|RUNNING|0:04|node1|None|t|/w|{comment}")
     by_submit_line = parse_sacct(
         sacct_line(comment="", submit_line=f"sbatch --comment {comment} -p x")
     )
@@ -84,7 +84,7 @@ def test_labels_with_dots_dashes_and_underscores(label: str) -> None:
 
 def test_jobs_of_other_rules_and_damaged_lines_are_skipped() -> None:
     others = ["rule_merge_vectors_wildcards_m", "rule_embed_shard_wildcards_m_", "", "(null)", "x"]
-    assert not parse_squeue("\n".join(f"1|RUNNING|0:04|n|t|/w|{other}" for other in others))
+    assert not parse_squeue("\n".join(f"1|RUNNING|0:04|n|None|t|/w|{other}" for other in others))
     assert not parse_sacct("\n".join(sacct_line(comment=other) for other in others))
     assert not parse_sacct("\n".join(sacct_line(comment=other, submit_line="") for other in others))
     assert not parse_squeue("\n|\nslurm_load_jobs error: Unable to contact\n")
@@ -114,10 +114,12 @@ def test_an_attempt_without_a_time_lasted_0_seconds() -> None:
 
 def test_a_line_of_squeue_with_bars_in_the_folder() -> None:
     jobs = parse_squeue(
-        f"1|RUNNING|1-02:03:04|node1|t|/a|b|rule_embed_shard_wildcards_m_{LOOKUP}-00000"
+        f"1|RUNNING|1-02:03:04|node1|None|t|/a|b|rule_embed_shard_wildcards_m_{LOOKUP}-00000"
     )
     assert jobs == [
-        QueuedJob("1", "RUNNING", "1-02:03:04", "node1", "t", "/a|b", "m", f"{LOOKUP}-00000")
+        QueuedJob(
+            "1", "RUNNING", "1-02:03:04", "node1", "None", "t", "/a|b", "m", f"{LOOKUP}-00000"
+        )
     ]
 
 
@@ -147,7 +149,7 @@ def test_squeue_and_sacct_are_asked_about_the_jobs_of_this_user_and_run(
     user = str((folder / "run.json").stat().st_uid)
 
     queued_jobs(record)
-    options = ["--noheader", "--user", user, "--format", "%i|%T|%M|%N|%V|%Z|%k"]
+    options = ["--noheader", "--user", user, "--format", "%i|%T|%M|%N|%r|%V|%Z|%k"]
     assert asked.read_text().split() == options
 
     job_history(record)
@@ -224,6 +226,8 @@ def test_a_corpus_with_another_model_does_not_claim_the_job(
 def test_a_job_without_a_time_of_submission_is_counted(commands: Commands, folder: Path) -> None:
     record = record_in(folder, started=datetime.datetime.max.isoformat(timespec="seconds"))
     commands(
-        squeue=prints(f"7|PENDING|0:00||N/A||rule_embed_shard_wildcards_{MODEL}_{LOOKUP}-00000")
+        squeue=prints(
+            f"7|PENDING|0:00||Priority|N/A||rule_embed_shard_wildcards_{MODEL}_{LOOKUP}-00000"
+        )
     )
     assert [job.shard for job in queued_jobs(record) or []] == [f"{LOOKUP}-00000"]

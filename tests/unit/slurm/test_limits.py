@@ -76,6 +76,8 @@ def test_partitions_of_sinfo() -> None:
     assert len(groups) == 8
     assert groups[0] == NodeGroup("cpu", True, True, 1_440, 192_000, 48, 0)
     assert groups[3] == NodeGroup("gpu", False, True, 720, 1_031_000, 128, 2)
+    # Without a visible node, nothing but the time limit is known.
+    assert groups[7] == NodeGroup("empty", False, True, 1_440, math.inf, math.inf, math.inf)
     assert [group.partition for group in groups if not group.up] == ["old"]
     assert [group.partition for group in groups if group.default] == ["cpu", "cpu"]
 

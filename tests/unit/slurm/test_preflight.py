@@ -321,6 +321,10 @@ def test_file_system_that_is_unknown() -> None:
         {"partition": "hidden", "gpus": 8, "minutes": 10**6},
         {"partition": "short,gpu"},
         {"partition": "old,gpu"},
+        # Its nodes are hidden, so only its time limit is known.
+        {"partition": "empty", "gpus": 0},
+        {"partition": "empty", "gpus": 8, "cpus": 200, "mem_mb": 2_000_000, "minutes": 1_440},
+        {"partition": "short,empty"},
     ],
 )
 def test_requests_that_fit(changes: dict[str, object], find: Find) -> None:
@@ -341,8 +345,16 @@ def test_requests_that_fit(changes: dict[str, object], find: Find) -> None:
         ({"cpus": 200}, "200 CPU(s), but partition gpu gives at most 128 CPU(s)", ""),
         ({"partition": None}, "1 GPU(s), but partition cpu gives at most 0 GPU(s)", "gpu, hidden"),
         ({"partition": "short"}, "1 GPU(s), 120 minutes, but partition short gives", "gpu, hidden"),
-        ({"partition": "empty", "gpus": 0}, "8 CPU(s), 16,000 MB of", "cpu, gpu, hidden"),
-        ({"partition": "short,empty"}, "partition short,empty gives", "gpu, hidden"),
+        (
+            {"partition": "empty", "minutes": 1_441},
+            "requests 1,441 minutes, but partition empty gives at most 1,440 minutes",
+            "hidden",
+        ),
+        (
+            {"partition": "short,empty", "minutes": 1_441},
+            "requests 1,441 minutes, but partition short,empty gives at most 1,440 minutes",
+            "hidden",
+        ),
     ],
 )
 def test_requests_that_fit_nowhere(

@@ -1,5 +1,6 @@
 """What show_status.py and show_summary.py print of a run."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from arxiv_embeddings.slurm import status
 from arxiv_embeddings.slurm.jobs import parse_sacct
+from arxiv_embeddings.slurm.reasons import waiting_lines
 from arxiv_embeddings.slurm.shard_states import read_state
 from arxiv_embeddings.slurm.status import efficiency, status_lines, summary_lines
 from support.slurm_runs import (
@@ -40,7 +42,7 @@ def test_status_of_a_run_with_jobs(folder: Path) -> None:
     finish(record, 0, START + 10)
     chunk(record, 1, "a", rows=1, written=START + 5)
     chunk(record, 2, "a", rows=60, written=START + 15)
-    jobs = [queued(2, "RUNNING"), queued(2, "PENDING"), queued(3, "PENDING")]
+    jobs = [queued(2, "RUNNING"), queued(2, "PENDING"), queued(3, "PENDING", reason="Priority")]
     assert status_lines(record, jobs, START + 20) == [
         f"{folder}: SLURM jobs, started 2026-11-23 09:36:00, 20 s ago",
         "",
@@ -48,9 +50,74 @@ def test_status_of_a_run_with_jobs(folder: Path) -> None:
         "    shards   1 of 7 done, 1 running, 5 waiting (1 queued, 1 begun)",
         "    papers   361 of 2,100 (17%)",
         f"    running  {LOOKUP}-00002  job 7 on node2, 1:18, also job 7, 60 of 300 papers, last chunk 5 s ago",
+        "    waiting  1 behind jobs with a higher priority (Priority)",
         "    papers/s 51.6 recently, 18.1 over the run",
         "    ETA      34 s (Mon 09:36)",
     ]
+
+
+def test_status_says_which_shards_make_no_progress(folder: Path) -> None:
+    record = planned_in(folder)
+    finish(record, 0, START + 10)
+    now = START + 3600
+    chunk(record, 1, "a", rows=60, written=now - 720)
+    # An earlier attempt left a chunk; this one was started just now.
+    chunk(record, 2, "a", rows=60, written=now - 3000)
+    log = record.log_of(MODEL, shard_name(4))
+    log.parent.mkdir(parents=True)
+    log.touch()
+    os.utime(log, (now - 9, now - 9))
+    hangs = [queued(1, "RUNNING", elapsed="59:00"), queued(3, "RUNNING", elapsed="11:05")]
+    works = [queued(2, "RUNNING", elapsed="1:00"), queued(4, "RUNNING", elapsed="2-00:30:00")]
+    lines = status_lines(record, [*hangs, *works], now)
+    assert [line.split("on node2, ")[1] for line in lines if "running  " in line] == [
+        "59:00, 60 of 300 papers, no progress for 12 min 0 s",
+        "1:00, 60 of 300 papers, last chunk 50 min 0 s ago",
+        "11:05, 0 of 300 papers, no progress for 11 min 5 s",
+        "2-00:30:00, 0 of 300 papers",
+    ]
+    assert "not known" not in lines[-1]
+    lines = status_lines(record, hangs, now)
+    assert lines[-1] == "    ETA      not known: no running shard makes progress"
+
+
+def test_status_says_why_jobs_wait(folder: Path) -> None:
+    jobs = [queued(0, "PENDING", reason="JobHeldUser", job_id="11")]
+    jobs += [queued(n, "PENDING", reason="Resources", job_id=str(11 + n)) for n in (1, 2, 3)]
+    jobs += [queued(n, "PENDING", reason="JobHeldUser", job_id=str(11 + n)) for n in (4, 5)]
+    jobs += [queued(6, "COMPLETING"), queued(6, "PENDING", reason="Licenses")]
+    lines = status_lines(planned_in(folder), jobs, START + 5)
+    assert lines[5:8] == [
+        "    waiting  3 held by you (JobHeldUser): run scontrol release 11,15,16",
+        "    waiting  3 for free resources (Resources)",
+        "    waiting  1 for another reason (Licenses)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("None", "1 not yet looked at by SLURM (None)"),
+        ("BeginTime", "1 for their start time, as after a requeue (BeginTime)"),
+        ("JobHeldAdmin", "1 held by an administrator (JobHeldAdmin): ask the administrators to"),
+        ("launch failed requeued held", "1 held because they could not be started on a node ("),
+        ("launch_failed_requeued_held", "1 held because they could not be started on a node ("),
+        ("PartitionTimeLimit", "1 for ever, as their time limit is above that of the partition ("),
+        ("PartitionDown", "1 until administrators open the partition (PartitionDown)"),
+        ("PartitionInactive", "1 until administrators open the partition (PartitionInactive)"),
+        ("AssocMaxJobsLimit", "1 at a limit of the account or QOS, until other jobs end (Assoc"),
+        ("QOSMaxJobsPerUserLimit", "1 at a limit of the account or QOS, until other jobs end ("),
+        ("QOSMaxGRESPerUser", "1 at a limit of the account or QOS, until other jobs end ("),
+        ("QOSMaxMemoryPerJob", "1 for ever, as they request more than the account or QOS allows"),
+        ("QOSMaxWallDurationPerJobLimit", "1 for ever, as they request more than the account or"),
+        ("AssocGrpBillingMinutes", "1 as the hours of the account or QOS are used up (AssocGrp"),
+        ("ReqNodeNotAvail, UnavailableNodes:node1", "1 for nodes that are down or reserved (Req"),
+        ("DependencyNeverSatisfied", "1 for ever, as a job that they depend on failed (Dep"),
+    ],
+)
+def test_every_usual_reason_has_a_note(reason: str, line: str) -> None:
+    (shown,) = waiting_lines([queued(0, "PENDING", reason=reason)])
+    assert shown.startswith(line)
 
 
 def test_status_says_where_squeue_does_not_answer(folder: Path) -> None:

@@ -73,6 +73,7 @@ def embed_shard(
     papers_per_chunk: int,
     tokenizer: Tokenizer,
     load_encoders: Callable[[], Sequence[Encoder]],
+    on_progress: Callable[[], None],
     store_folder: Path,
     made_by: dict[str, Any],
 ) -> Piece:
@@ -89,6 +90,7 @@ def embed_shard(
         tokenizer: of the checkpoint, with the encoder settings as resolved.
         load_encoders: loads the same encoder on each device of the job. The first texts are
             tokenized meanwhile.
+        on_progress: called, from any thread, once they are loaded and after every batch.
         store_folder: of the store.
         made_by: what manifests say of checkpoint, device and versions.
 
@@ -102,6 +104,7 @@ def embed_shard(
     chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
     with prefetch(chunks, depth=2) as todo:
         encoders = load_encoders()
+        on_progress()
         made_by = {
             **made_by,
             "encoder": tokenizer.settings.to_dict(),
@@ -111,6 +114,7 @@ def embed_shard(
             reporting = threading.Lock()
 
             def report(papers_done: int, tokens_done: int) -> None:
+                on_progress()
                 with reporting:
                     progress.advance(papers_done, tokens=tokens_done)
 

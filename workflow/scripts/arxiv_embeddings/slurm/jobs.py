@@ -16,7 +16,8 @@ from .run_record import RunRecord, other_run_records
 _COMMENT = re.compile(r"rule_embed_shard_wildcards_(?P<model>[\w.-]+)_(?P<shard>[0-9a-f]{8}-\d+)")
 _GPUS = re.compile(r"gres/gpu(?P<type>:[^=]+)?=(?P<count>\d+)")
 
-_SQUEUE_FIELDS = "%i|%T|%M|%N|%V|%Z|%k"
+# The folder is the last field but one, as it may contain any character.
+_SQUEUE_FIELDS = "%i|%T|%M|%N|%r|%V|%Z|%k"
 # The accounting holds the comment only where a site stores it (AccountingStoreFlags=job_comment). Since
 # SLURM 21.08 the submit line holds it too. The submit line is the last field, as it may contain any character.
 _SACCT_FIELDS = (
@@ -31,12 +32,17 @@ UNFINISHED_STATES = {"PENDING", "RUNNING", "SUSPENDED", "CONFIGURING", "COMPLETI
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job of a shard that squeue lists. ``elapsed`` is in squeue's format: ``1-02:03:04``."""
+    """A job of a shard that squeue lists.
+
+    ``elapsed`` is in squeue's format, ``1-02:03:04``. ``reason`` says why SLURM has not started it; ``None`` where it
+    gives no reason.
+    """
 
     job_id: str
     state: str
     elapsed: str
     node: str
+    reason: str
     submitted: str
     workdir: str
     model: str
@@ -95,15 +101,16 @@ def parse_squeue(text: str) -> list[QueuedJob]:
     for line in text.splitlines():
         head, _, comment = line.rpartition("|")
         found = _COMMENT.fullmatch(comment.strip())
-        columns = head.split("|", 5)
-        if found and len(columns) == 6:
-            job_id, state, elapsed, node, submitted, workdir = columns
+        columns = head.split("|", 6)
+        if found and len(columns) == 7:
+            job_id, state, elapsed, node, reason, submitted, workdir = columns
             jobs.append(
                 QueuedJob(
                     job_id=job_id,
                     state=state,
                     elapsed=elapsed,
                     node=node,
+                    reason=reason,
                     submitted=submitted,
                     workdir=workdir,
                     model=found["model"],

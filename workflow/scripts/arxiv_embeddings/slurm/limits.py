@@ -51,21 +51,21 @@ class NodeGroup:
         default: whether jobs that name no partition go there.
         up: whether jobs start there.
         minutes: longest time limit of a job; infinite where there is none.
-        mem_mb: memory per node in SLURM's megabytes (MiB).
-        cpus: CPUs per node.
-        gpus: GPUs per node, of all types together.
+        mem_mb: memory per node in SLURM's megabytes (MiB); infinite where it is unknown.
+        cpus: CPUs per node; infinite where they are unknown.
+        gpus: GPUs per node, of all types together; infinite where they are unknown.
     """
 
     partition: str
     default: bool
     up: bool
     minutes: float
-    mem_mb: int
-    cpus: int
-    gpus: int
+    mem_mb: float
+    cpus: float
+    gpus: float
 
     def fits(self, request: Request) -> bool:
-        """Tell whether one of these nodes can run such a job once it is idle."""
+        """Tell whether one of these nodes, as far as known, can run such a job once it is idle."""
         return (
             request.cpus <= self.cpus
             and (request.mem_mb or 0) <= self.mem_mb
@@ -114,7 +114,8 @@ def _answer(command: list[str], what: str) -> str | None:
 def parse_partitions(text: str) -> list[NodeGroup]:
     """Return the groups of nodes in the output of ``sinfo --format=%P|%l|%m|%c|%G|%a``.
 
-    Lines in another format, such as the headings of several clusters, are skipped.
+    Lines in another format, such as the headings of several clusters, are skipped. A partition whose nodes are
+    hidden, as cloud nodes are while they are switched off, is listed with 0 CPUs and 0 MB: they are unknown.
     """
     groups = []
     for line in text.splitlines():
@@ -129,9 +130,9 @@ def parse_partitions(text: str) -> list[NodeGroup]:
                     default=name.endswith("*"),
                     up=state == "up",
                     minutes=parse_minutes(limit),
-                    mem_mb=int(memory.removesuffix("+")),
-                    cpus=int(cpus.removesuffix("+")),
-                    gpus=parse_gpus(gres),
+                    mem_mb=int(memory.removesuffix("+")) or math.inf,
+                    cpus=int(cpus.removesuffix("+")) or math.inf,
+                    gpus=parse_gpus(gres) if int(cpus.removesuffix("+")) else math.inf,
                 )
             )
     return groups

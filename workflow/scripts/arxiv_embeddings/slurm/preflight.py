@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import math
 import os
 import re
 import shutil
@@ -297,7 +298,8 @@ def _excess(request: Request, partition: str, groups: list[NodeGroup]) -> str:
 
 def _remedy(request: Request, groups: list[NodeGroup]) -> str:
     """Say how a request that fits no node of its partitions can be made to fit."""
-    fitting = dict.fromkeys(group.partition for group in groups if group.up and group.fits(request))
+    known = [group for group in groups if group.up and group.cpus < math.inf]
+    fitting = dict.fromkeys(group.partition for group in known if group.fits(request))
     lower = f"Lower the request with set-resources or set-threads in {PROFILE}"
     if not fitting:
         return f"{lower}: it fits no partition of this cluster."

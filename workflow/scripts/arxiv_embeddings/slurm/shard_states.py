@@ -13,10 +13,14 @@ from ..config.currency import read_record
 from ..config.rule_values import shard_bounds, shard_names
 from ..embedding.manifest import PieceManifest
 from .jobs import QueuedJob
+from .limits import parse_minutes
 from .run_record import RunRecord
 
 # The recent rate is that of the last so many finished shards.
 SHARDS_FOR_A_RATE = 20
+
+# A running shard that makes no progress for so long has stalled.
+STALLED_SECONDS = 600.0
 
 # A partial file of vectors: .<shard>-<8 digits>.npy.<writer>.partial
 _PARTIAL = re.compile(r"\.(\w+-\d+)-\w+\.npy\..+")
@@ -61,6 +65,8 @@ class OpenShard:
         jobs: its jobs that squeue lists.
         running: whether a job computes it now.
         fresh_papers: papers in the chunks that were finished in this run.
+        idle: seconds since its job was started, finished a chunk or wrote to its log; None if it is not running, or
+            there is no sign of it.
     """
 
     name: str
@@ -70,6 +76,12 @@ class OpenShard:
     jobs: list[QueuedJob]
     running: bool
     fresh_papers: int
+    idle: float | None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether its job makes no progress."""
+        return self.idle is not None and self.idle >= STALLED_SECONDS
 
     @property
     def job(self) -> QueuedJob | None:
@@ -158,15 +170,17 @@ def read_state(
             done.append(shard)
             continue
         shard_jobs = own_jobs.get(name, [])
-        running = any(job.state == "RUNNING" for job in shard_jobs)
+        listed = any(job.state == "RUNNING" for job in shard_jobs)
+        running = name in begun if jobs is None else listed
         unfinished.append(
             _open_shard(
                 name,
                 papers=papers,
                 pieces=own,
                 jobs=shard_jobs,
-                running=name in begun if jobs is None else running,
+                running=running,
                 started=started,
+                idle=_idle(own, shard_jobs, record.log_of(model, name), now) if running else None,
             )
         )
     return ModelState(
@@ -257,6 +271,7 @@ def _open_shard(
     jobs: list[QueuedJob],
     running: bool,
     started: float,
+    idle: float | None,
 ) -> OpenShard:
     chunks = [piece for piece in pieces if piece.papers]
     fresh = sum(chunk.papers for chunk in chunks if chunk.written >= started)
@@ -269,7 +284,23 @@ def _open_shard(
         jobs=jobs,
         running=running,
         fresh_papers=min(fresh, papers),
+        idle=idle,
     )
+
+
+def _idle(pieces: list[_Piece], jobs: list[QueuedJob], log: Path, now: float) -> float | None:
+    """Return the seconds since the last sign of progress of a running shard; None where there is no sign.
+
+    The job writes a line to its log every few seconds, but only while batches are finished.
+    """
+    signs = [piece.written for piece in pieces]
+    with contextlib.suppress(OSError):
+        signs.append(log.stat().st_mtime)
+    for job in jobs:
+        if job.state == "RUNNING":
+            with contextlib.suppress(ValueError):
+                signs.append(now - parse_minutes(job.elapsed) * 60)
+    return now - max(signs) if signs else None
 
 
 def _is_newer(path: Path, than: Path) -> bool:

@@ -1,6 +1,7 @@
 """The facts of a cluster's site that the profile needs: account, partitions, how GPUs are asked for."""
 
 import getpass
+import math
 import os
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def propose() -> dict[str, str]:
     entries = {"account": _default_account()}
     for name, fitting in (
         ("cpu_partition", [group for group in groups if not group.gpus] or groups),
-        ("gpu_partition", [group for group in groups if group.gpus]),
+        ("gpu_partition", [group for group in groups if 0 < group.gpus < math.inf]),
     ):
         entries[name] = fitting[0].partition if fitting else ""
     if entries["gpu_partition"] and not _accepts("--gpus=1", entries):

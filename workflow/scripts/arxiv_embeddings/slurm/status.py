@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..common.progress import duration
 from .jobs import UNFINISHED_STATES, Attempt, QueuedJob
+from .reasons import waiting_lines
 from .run_record import RunRecord
 from .shard_states import DoneShard, ModelState, OpenShard, read_state
 
@@ -46,6 +47,8 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
     if damaged := [shard.name for shard in state.done if not shard.manifest]:
         lines.append(f"warning  manifest not readable (yet): {_some(damaged)}")
     lines += [f"running  {_running_line(shard, now)}" for shard in state.running]
+    queued = (job for shard in state.waiting for job in shard.jobs)
+    lines += [f"waiting  {line}" for line in waiting_lines(queued)]
     if state.total is not None and len(state.done) == state.total:
         what = "all shards are done" if state.total else "all vectors were in the vector store"
         return [*lines, f"{what}, {'merged' if state.merged else 'only merging is left'}"]
@@ -57,6 +60,8 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
         if rate
     ]
     lines.append(f"papers/s {', '.join(rates) or 'nothing finished in this run yet'}")
+    if state.running and all(shard.stalled for shard in state.running):
+        return [*lines, "ETA      not known: no running shard makes progress"]
     if state.eta is None:
         return [*lines, "ETA      not known yet"]
     end = datetime.datetime.fromtimestamp(now + state.eta)
@@ -86,7 +91,9 @@ def _running_line(shard: OpenShard, now: float) -> str:
         if others := [job.job_id for job in shard.jobs if job is not shard.job]:
             parts.append(f"also job {_some(others)}")
     parts.append(f"{shard.chunk_papers:,} of {shard.papers:,} papers")
-    if shard.last_chunk is not None:
+    if shard.idle is not None and shard.stalled:
+        parts.append(f"no progress for {duration(shard.idle)}")
+    elif shard.last_chunk is not None:
         parts.append(f"last chunk {duration(now - shard.last_chunk)} ago")
     return f"{shard.name}  {', '.join(parts)}"
 
