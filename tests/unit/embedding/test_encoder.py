@@ -18,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
+from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
@@ -177,8 +178,10 @@ def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
     bert: Path, tmp_path: Path, script: Script
 ) -> None:
     drawn = draw(tmp_path / "drawn.parquet", ["one text", "another"])
+    settings = EncoderSettings(dtype="float32")
+    fetch_model(str(bert), None, tmp_path / "model", settings)
     options: list[object] = ["--papers", drawn, "--start", 0, "--stop", 2, "--shard", "ab-00000"]
-    options += ["--model", bert, "--encoder", EncoderSettings(dtype="float32").to_json()]
+    options += ["--model", tmp_path / "model", "--encoder", settings.to_json()]
     options += ["--store", tmp_path / "vectors", "--done", tmp_path / "done.json"]
     done = script(
         "embed_shard.py",
@@ -192,7 +195,7 @@ def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
     (line,) = done.stdout.splitlines()
     assert "ERROR" in line
     assert socket.gethostname() in line
-    assert list(tmp_path.iterdir()) == [drawn]
+    assert sorted(tmp_path.iterdir()) == [drawn, tmp_path / "model"]
 
 
 @pytest.mark.parametrize(
