@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from arxiv_embeddings.embedding.store import (
     Piece,
     VectorStore,
     groups,
-    papers_by_shard,
     pieces_in,
     text_keys,
     write_piece,
@@ -234,13 +232,3 @@ def test_a_writer_that_fails_leaves_no_piece(
         add(tmp_path, some_texts(3))
     assert pieces_in(tmp_path) == []
     assert not list(tmp_path.glob(".*"))
-
-
-def test_how_far_a_shard_is_can_be_read_from_the_manifests(tmp_path: Path) -> None:
-    piece = add(tmp_path, some_texts(3), shard="a-1")
-    add(tmp_path, some_texts(4, 9), seed=1, shard="a-1")
-    (tmp_path / "other.json").write_text("{}")
-    os.utime(piece.manifest_path, (5, 5))
-    told = sorted(papers_by_shard(tmp_path))
-    assert [(shard, papers) for shard, papers, _ in told] == [("a-1", 3), ("a-1", 4)]
-    assert told[0][2] == 5

@@ -45,7 +45,7 @@ def rows_to_embed(papers_path: Path, rows: np.ndarray, pieces: Sequence[Piece]) 
     count as having none.
 
     Raises:
-        InputError: as read_texts.
+        InputError, ValueError: as read_texts.
     """
     texts = read_texts(papers_path, rows, ROWS_AT_ONCE)
     keys = np.concatenate([NO_KEYS, *(text_keys(some) for _, some in texts)])

@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -289,14 +289,3 @@ class VectorStore:
 def _heads(keys: np.ndarray) -> np.ndarray:
     """Return the first eight bytes of each key as uint64 (keys,)."""
     return np.ascontiguousarray(keys[:, :8]).view(np.uint64).ravel()
-
-
-def papers_by_shard(folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Yield shard, papers and time of writing (seconds since the epoch) of every piece in the store.
-
-    Only manifests are read, so this is quick enough to ask how far a run is.
-    """
-    for path in folder.glob("*.json"):
-        with contextlib.suppress(InputError, OSError):
-            manifest = PieceManifest.read(path)
-            yield manifest.shard, manifest.papers, path.stat().st_mtime
