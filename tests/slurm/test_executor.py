@@ -194,7 +194,7 @@ def a_job_leaves_squeue_and_there_is_no_sacct(run: Run) -> None:
     run.start()
     run.cluster.run("scancel", run.stuck())
     output = run.finish()
-    assert "neither squeue nor sacct lists it any more" in output
+    assert "neither squeue nor sacct lists it" in output
     assert "Traceback" not in output
     assert run.states() == ["CANCELLED", "COMPLETED"]
 
@@ -423,7 +423,7 @@ def other_version_of_the_plugin(run: Run) -> None:
     run.env["PYTHONPATH"] = str(run.folder / "path")
     run.write("touch {output}")
     run.start()
-    assert "slurm-patient was tried with 2.8.0" in run.finish(code=1)
+    assert "slurm-patient was tested with 2.8.0" in run.finish(code=1)
 
 
 @pytest.fixture(scope="module")

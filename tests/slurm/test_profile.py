@@ -67,9 +67,7 @@ def test_an_input_from_the_future(shards: SlurmWorkflow) -> None:
     drawn = shards.results / "drawn.parquet"
     os.utime(drawn, (time.time() + 3600,) * 2)
     output = shards.finish(shards.start(**FEW), code=1).output
-    assert (
-        f"Nothing was submitted, because:\n{drawn.relative_to(shards.folder)} is dated " in output
-    )
+    assert f"No job was submitted:\n{drawn.relative_to(shards.folder)} is dated " in output
     assert f"touch {drawn.relative_to(shards.folder)}" in output
     assert shards.attempts() == []
 
@@ -77,7 +75,7 @@ def test_an_input_from_the_future(shards: SlurmWorkflow) -> None:
 def test_a_type_of_gpu_that_the_cluster_lacks(shards: SlurmWorkflow) -> None:
     shards.env["EMBED_GRES"] = "gpu:v100:1"
     output = shards.finish(shards.start(**FEW), code=1).output
-    assert "Nothing was submitted, because:\nembed_shard: sbatch would refuse its jobs (" in output
+    assert "No job was submitted:\nembed_shard: sbatch would refuse its jobs (" in output
     assert "Requested node configuration is not available" in output
     assert shards.attempts() == []
 

@@ -831,7 +831,7 @@ def test_out_of_memory_halves_the_budget_and_loses_no_vector(
     assert (papers, tokens) == (len(texts), sum(map(len, ids)))
     said = [line for line in caplog.messages if "Out of memory" in line]
     assert [int(line.split()[6]) for line in said] == [768, 384, 192]
-    assert said[-1] == "Out of memory: going on with 192 tokens a batch."
+    assert said[-1] == "Out of memory: continuing with 192 tokens per batch."
     caplog.clear()
     encoder.encode(ids)  # what was learned is kept
     assert not caplog.messages
@@ -841,9 +841,7 @@ def test_a_text_too_large_for_the_memory_is_refused(
     bert: Path, texts: list[str], small_memory: int
 ) -> None:
     encoder = load(bert, max_length=512)
-    with pytest.raises(
-        InputError, match=r"not suffice for one text of 512 tokens.*Lower max_length"
-    ):
+    with pytest.raises(InputError, match=r"too small for one text of 512 tokens.*Lower max_length"):
         encode(encoder, ["short", texts[0] * 8])
 
 

@@ -148,4 +148,4 @@ def test_the_command(store: Store, texts: list[str], tmp_path: Path, script: Scr
     assert np.load(tmp_path / "missing.npy").tolist() == list(range(30, PAPERS))
     record = json.loads((tmp_path / "lookup.json").read_text())
     assert record == store.find().record(4)
-    assert "30 of 40 papers have their vectors in the store; 10 texts are to be" in done.stdout
+    assert "30 of 40 papers have a vector in the store; 10 texts must be" in done.stdout

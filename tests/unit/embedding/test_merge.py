@@ -235,7 +235,7 @@ def test_data_that_was_made_otherwise_than_the_config_asks_is_refused(
     sample: Sample, file: str, key: str, value: Any, rule: str
 ) -> None:
     sample.write(file, {**sample.read(file), key: value})
-    with pytest.raises(InputError, match=rf"does not fit the config: .* --forcerun {rule}\."):
+    with pytest.raises(InputError, match=rf"does not match the config: .* --forcerun {rule}\."):
         command.main(sample.arguments())
     assert not (sample.folder / "merged").exists()
 
@@ -294,7 +294,7 @@ def test_vectors_that_are_not_finite_are_refused_by_paper(sample: Sample) -> Non
     sample.vectors[23, 1] = np.nan
     sample.vectors[7, 0] = np.inf
     sample.add(range(50))
-    with pytest.raises(InputError, match=f"vectors of {paper_id(7)}, {paper_id(23)} hold NaN"):
+    with pytest.raises(InputError, match=f"vectors of {paper_id(7)}, {paper_id(23)} contain NaN"):
         command.main(sample.arguments())
     assert not list((sample.folder / "merged").glob("*"))
 
