@@ -50,7 +50,7 @@ def names(model: Path) -> set[str]:
     return {piece.name for piece in pieces_in(model / "vectors")}
 
 
-def test_what_is_unused_is_listed_and_then_removed(model: Path, script: Script) -> None:
+def test_unused_vectors_are_listed_and_then_removed(model: Path, script: Script) -> None:
     before = names(model)
     results = model.parents[1]
     listed = script("prune_vectors.py", "--results", results)
@@ -70,7 +70,7 @@ def test_what_is_unused_is_listed_and_then_removed(model: Path, script: Script) 
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"pieces": 3}'])
-def test_nothing_is_removed_where_no_result_says_what_it_uses(
+def test_nothing_is_removed_without_a_merged_result(
     model: Path, script: Script, content: str | None
 ) -> None:
     (model / "manifest.json").unlink()

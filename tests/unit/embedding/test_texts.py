@@ -34,7 +34,7 @@ def test_both_formats_yield_the_papers_of_the_rows(
     assert all(0 < len(ids) <= size for ids, _ in runs[-1:])
 
 
-def test_only_row_groups_that_are_needed_are_read(
+def test_only_needed_row_groups_are_read(
     texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pyarrow.parquet as pq
