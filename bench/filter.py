@@ -3,10 +3,10 @@
     python bench/make_snapshot.py SNAPSHOT
     python bench/filter.py SNAPSHOT
 
-The notebook's loop parses every line with json.loads and puts the wanted records into a pandas DataFrame. pyarrow,
-polars and duckdb write the same columns as Parquet with zstd at level 1; those that are not installed are left out.
-The filter does more: it computes the file's sha256, counts every record that is not one, by reason and line, and
-compares ids. Each contender runs in a process of its own and may use all cores; the file is in the page cache.
+The notebook's loop parses every line with json.loads and puts the selected records into a pandas DataFrame. pyarrow,
+polars and duckdb write the same columns as Parquet with zstd at level 1; packages that are not installed are skipped.
+The filter does more: it computes the sha256 of the file, counts invalid records by reason with their lines, and
+compares ids. Each contender runs in a separate process and may use all cores; the file is in the page cache.
 """
 
 import argparse
@@ -45,7 +45,7 @@ FIELDS = ("id", "title", "abstract", "categories")
 
 
 def notebook(path: Path, papers: Path) -> int:
-    """Select the wanted papers as the notebook did; write nothing."""
+    """Select the papers as in the notebook; write nothing."""
     rows = []
     with path.open() as file:
         for line in file:
@@ -60,7 +60,7 @@ def notebook(path: Path, papers: Path) -> int:
 
 
 def with_pyarrow(path: Path, papers: Path) -> int:
-    """Select the wanted papers with Arrow's reader of JSON lines."""
+    """Select the papers with Arrow's reader of JSON lines."""
     fields = pa.schema([(name, pa.string()) for name in FIELDS])
     reader = pj.open_json(
         path,
@@ -82,7 +82,7 @@ def with_pyarrow(path: Path, papers: Path) -> int:
 
 
 def with_polars(path: Path, papers: Path) -> int:
-    """Select the wanted papers with a lazy query of polars."""
+    """Select the papers with a lazy query of polars."""
     pl = importlib.import_module("polars")
     categories = pl.col("categories")
     wanted = functools.reduce(operator.or_, map(categories.str.starts_with, PREFIXES))
@@ -103,7 +103,7 @@ def with_polars(path: Path, papers: Path) -> int:
 
 
 def with_duckdb(path: Path, papers: Path) -> int:
-    """Select the wanted papers with a query of duckdb."""
+    """Select the papers with a query of duckdb."""
     columns = ", ".join(f"{name}: 'VARCHAR'" for name in FIELDS)
     wanted = " OR ".join(f"starts_with(categories, '{prefix}')" for prefix in PREFIXES)
     importlib.import_module("duckdb").sql(
@@ -121,7 +121,7 @@ def with_duckdb(path: Path, papers: Path) -> int:
 
 
 def finding(path: Path, papers: Path) -> int:
-    """Parse every record and find the wanted ones on one core; write nothing."""
+    """Parse and select the records on one core; write nothing."""
     record_filter = RecordFilter(PREFIXES)
     kept, rest = 0, b""
     with path.open("rb", buffering=0) as file:
@@ -160,7 +160,7 @@ class Run:
 
 
 def measured(name: str, path: Path) -> Run:
-    """Run a contender in this process, which has done nothing before."""
+    """Run a contender in this new process."""
     logging.disable()
     work, package = CONTENDERS[name]
     importlib.import_module(package)
@@ -194,7 +194,8 @@ def table(runs: dict[str, list[Run]], megabytes: float) -> str:
 def main(path: Path, rounds: int) -> None:
     runs: dict[str, list[Run]] = {}
     spawn: Any = multiprocessing.get_context("spawn")
-    with path.open("rb", buffering=0) as file:  # into the page cache
+    # Read the file into the page cache.
+    with path.open("rb", buffering=0) as file:
         while file.read(1 << 24):
             pass
     for _ in range(rounds):
@@ -214,7 +215,9 @@ def main(path: Path, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Time the filter against other ways.")
+    parser = argparse.ArgumentParser(
+        description="Time the filter against other ways to select papers."
+    )
     parser.add_argument("snapshot", type=Path, help="plain JSON lines")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Running a whole embedding job and measuring its time and memory."""
+"""Run a whole embedding job and measure its time and memory."""
 
 import dataclasses
 import os
@@ -46,7 +46,7 @@ class Inputs:
         return self.folder / "model"
 
     def store(self, shard: str) -> Path:
-        """Return the folder of the vector store of a job for ``shard``: its own, so that it finds no vectors."""
+        """Return the folder of a separate vector store for ``shard``, in which the job finds no vectors."""
         return self.folder / shard
 
 

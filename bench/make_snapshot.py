@@ -2,8 +2,8 @@
 
     python bench/make_snapshot.py SNAPSHOT --records 2950000 [--source REAL]
 
-The records are drawn at random from those of SOURCE, a snapshot, plain or packed, and each gets a new id; without
-a source they are synthetic. The same arguments give the same bytes.
+The records are drawn at random from SOURCE, a plain or packed snapshot, and each gets a new id. Without a source the
+records are synthetic. The same arguments give the same bytes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Recording how a benchmark was run, and writing its table."""
+"""Record how a benchmark was run, and write its table."""
 
 import argparse
 import datetime

@@ -2,8 +2,8 @@
 
     python bench/store.py --papers 100000 --shard 5000 --dimensions 1024 --piece 5000 [--shuffled]
 
-Prints what a job needs for a shard whose vectors are there (index, look-up, gather), and what looking up and merging
-the whole sample take, each in a process of its own: seconds and the peak of its memory.
+Prints the seconds of a job for a shard whose vectors are in the store (index, look-up, gather), and the seconds and
+the peak memory of merging the whole sample, which runs in a separate process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def texts_of(papers: int) -> list[str]:
 
 
 def fill(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
-    """Write drawn papers and a store that has all their vectors."""
+    """Write drawn papers and a store with all their vectors."""
     columns = {"id": list(map(str, range(len(texts)))), "topic": texts}
     columns |= {name: ["cs"] * len(texts) for name in ("categories", "category 0", "category 1")}
     pq.write_table(pa.table(columns), folder / "drawn.parquet", row_group_size=ROWS_PER_GROUP)
@@ -64,7 +64,7 @@ def fill(folder: Path, texts: list[str], options: argparse.Namespace) -> None:
 
 
 def merge_command(folder: Path, papers: int) -> list[str]:
-    """Return the command that merges the sample, after writing what it reads."""
+    """Write the inputs of merging and return the command that merges the sample."""
     corpus: dict[str, Any] = {"format": "arxiv", "categories": [], "columns": None}
     snapshot = {"name": "random", "bytes": 1, "sha256": "0"}
     contents = {
@@ -135,11 +135,11 @@ if __name__ == "__main__":
     parser.add_argument("--papers", type=int, default=100_000)
     parser.add_argument("--shard", type=int, default=5_000)
     parser.add_argument("--dimensions", type=int, default=1_024)
-    parser.add_argument("--piece", type=int, default=5_000, help="vectors of a piece")
+    parser.add_argument("--piece", type=int, default=5_000, help="vectors per piece")
     parser.add_argument(
-        "--shuffled", action="store_true", help="pieces in another order than the papers"
+        "--shuffled", action="store_true", help="store the vectors in a random order"
     )
     parser.add_argument(
-        "--folder", type=Path, help="where the files go; otherwise the temporary folder"
+        "--folder", type=Path, help="folder for the files; by default the temporary folder"
     )
     main(parser.parse_args())

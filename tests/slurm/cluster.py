@@ -1,4 +1,4 @@
-"""A throw-away SLURM cluster on one machine, for tests against the real thing.
+"""A temporary SLURM cluster on one machine, for tests with a real SLURM.
 
     sudo python tests/slurm/cluster.py up
     eval "$(python tests/slurm/cluster.py env)"
@@ -6,18 +6,18 @@
     sudo python tests/slurm/cluster.py down
 
 It runs munge, slurmdbd on MariaDB, slurmctld and the slurmd of two nodes with two GPUs each. All
-state lies in one folder, ports and sockets are the cluster's own, and nothing of the host's
-configuration is read or written: a SLURM that the machine has of its own is left alone. The GPUs
-are device files that SLURM hands out and counts; no job can compute on them.
+state is in one folder, the cluster uses its own ports and sockets, and the configuration of the
+host is neither read nor written: a SLURM installed on the machine is not affected. The GPUs are
+simulated: SLURM allocates and counts device files, but no job can compute on them.
 
-In pytest, `with Cluster() as cluster:` gives a fixture a cluster of its own. It is taken down when
-the block ends, and also when the process dies inside it, whatever it dies of.
+In pytest, `with Cluster() as cluster:` gives a fixture its own cluster. The cluster is removed when
+the block ends, and also when the process dies inside the block for any reason.
 
-Every daemon runs in the foreground with its own folder as working folder, the steps of SLURM
-inherit it, and every job carries SLURM_CONF and SLURMD_NODENAME. So the processes of a cluster are
-found by its folder alone, whoever started them, and there are no pid files to mistrust.
+Every daemon runs in the foreground with its own working folder, the steps of SLURM inherit this
+folder, and every job has SLURM_CONF and SLURMD_NODENAME in its environment. So the processes of a
+cluster are found by its folder alone, no matter who started them, and pid files are not needed.
 
-Tried with SLURM 22.05 of Debian 12, on cgroup v1 and v2.
+Tested with SLURM 22.05 of Debian 12, on cgroup v1 and v2.
 """
 
 import argparse
@@ -56,12 +56,12 @@ PACKAGES = (
 )
 PROGRAMS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd", "slurmstepd")
 
-# Not below TMPDIR, which may be another one under sudo.
-DEFAULT_FOLDER = Path("/tmp/slurm-cluster")  # noqa: S108 (`up` makes it anew, or fails)
-# Lies in every folder that `up` made, so that `down` cannot delete any other.
+# Not in TMPDIR, which may differ under sudo. `up` recreates the folder, or fails.
+DEFAULT_FOLDER = Path("/tmp/slurm-cluster")  # noqa: S108
+# `up` writes this file to its folder, so that `down` cannot delete any other folder.
 MARKER = "throw-away-slurm-cluster"
-# The path of a socket may have 107 characters, and SLURM's longest below the folder is like
-# node1/node1_1234567.4294967294.
+# The path of a socket may have 107 characters. The longest path of SLURM below the folder is similar
+# to node1/node1_1234567.4294967294.
 LONGEST_FOLDER = 70
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -148,36 +148,36 @@ StorageUser=root
 StorageLoc=slurm
 """
 
-# By what enforces memory, see Cluster.cgroup.
+# The keys are the values of Cluster.cgroup.
 CGROUP_CONF = {
     "cgroup/v1": """\
 CgroupPlugin=cgroup/v1
 CgroupMountpoint={folder}/cgroup
 ConstrainRAMSpace=yes
-# Or a job over its memory would go on in swap.
+# Otherwise a job that exceeds its memory would continue in swap.
 ConstrainSwapSpace=yes
 """,
     "cgroup/v2": """\
 CgroupPlugin=cgroup/v2
-# systemd may be absent, and would not clean up after a cluster that was killed.
+# systemd may be missing, and would not clean up after a killed cluster.
 IgnoreSystemd=yes
 CgroupAutomount=yes
 ConstrainRAMSpace=yes
 ConstrainSwapSpace=yes
 """,
     "": """\
-# slurmd always starts with a plugin, and only this one bears to have no cgroups.
+# slurmd needs a plugin, and only this plugin works without cgroups.
 CgroupPlugin=cgroup/v1
 """,
 }
 
 
 class ClusterError(RuntimeError):
-    """A cluster cannot do what was asked; the message says why."""
+    """The cluster cannot do what was requested; the message says why."""
 
 
 class _Process(NamedTuple):
-    """A process of a cluster: its program, or "job", and the daemon or node that it is part of."""
+    """A process of a cluster: its program, or "job", and the daemon or node that it belongs to."""
 
     pid: int
     program: str
@@ -185,32 +185,32 @@ class _Process(NamedTuple):
 
 
 def wait_for(condition: Callable[[], T], timeout: float, what: str) -> T:
-    """Poll `condition` until it holds, and return what it returned.
+    """Poll `condition` until it is true, and return its result.
 
     Raises:
-        ClusterError: It did not hold within `timeout` seconds; `what` is the sentence that did not
-            come true.
+        ClusterError: the condition was not true within `timeout` seconds; `what` describes the
+            condition in the message.
     """
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise ClusterError(f"waited {timeout:g} s in vain: {what}")
+            raise ClusterError(f"this did not happen within {timeout:g} s: {what}")
         time.sleep(0.1)
     return result
 
 
 def missing_packages() -> list[str]:
-    """Name the Debian packages that a cluster needs and this machine lacks."""
+    """Return the Debian packages that a cluster needs and that are not installed."""
     if not shutil.which("dpkg-query"):
         return list(PACKAGES)
     query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES]
-    # It fails when it does not know one of them, and still lists the others.
+    # dpkg-query fails if it does not know a package, but still lists the others.
     listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
     return [package for package in PACKAGES if f"{package} installed" not in listed]
 
 
 def obstacle() -> str:
-    """Say in one line why no cluster can run here; say nothing where one can."""
+    """Return in one line why no cluster can run here; "" if one can."""
     reasons = []
     if os.geteuid() != 0:
         reasons.append("a SLURM cluster needs root, because slurmd starts each job as its user")
@@ -222,10 +222,10 @@ def obstacle() -> str:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install Debian packages, and keep their services from starting."""
+    """Install Debian packages without starting their services."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise ClusterError(f"only root on Debian or Ubuntu can install {' '.join(packages)}")
-    # Packages ask this program whether they may start a service; containers often have one.
+    # Packages ask this program whether they may start a service; containers often have it already.
     policy = Path("/usr/sbin/policy-rc.d")
     original = policy.with_name("policy-rc.d.before-slurm-cluster")
     if policy.exists() and not original.exists():
@@ -243,13 +243,13 @@ def install(packages: Sequence[str]) -> None:
 
 
 class Cluster:
-    """A SLURM cluster whose whole state is one folder.
+    """A SLURM cluster whose whole state is in one folder.
 
-    Every method works from any process of root, also on a cluster that another one started.
+    Every method works from any process of root, even if another process started the cluster.
 
     Attributes:
-        folder: Exists only while the cluster is up; the logs of the daemons are in its `log`.
-        env: The variables that lead the commands of SLURM to this cluster.
+        folder: exists only while the cluster is up; the logs of the daemons are in `log`.
+        env: the environment variables that make the commands of SLURM use this cluster.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -272,15 +272,15 @@ class Cluster:
         self.down()
 
     def up(self) -> None:
-        """Start a fresh cluster, in place of one that may be there, and wait for its nodes.
+        """Start a new cluster, replace an existing one, and wait for the nodes.
 
-        When this process ends without having called `down` or `keep`, be it by SIGKILL, the cluster
-        is taken down.
+        If this process ends without calling `down` or `keep`, even by SIGKILL, the cluster is
+        removed.
         """
         if reasons := obstacle():
             raise ClusterError(reasons)
         if len(str(self.folder)) > LONGEST_FOLDER:
-            raise ClusterError(f"{self.folder} is too long a path for the sockets below it")
+            raise ClusterError(f"the path {self.folder} is too long for the sockets in it")
         self.down()
         try:
             self._start_guard()
@@ -296,15 +296,17 @@ class Cluster:
             raise
 
     def down(self) -> None:
-        """Kill all processes of the cluster and delete its folder, as far as there are any."""
+        """Kill all processes of the cluster and delete its folder, if they exist."""
         if self.folder.exists():
-            # An empty one is what an `up` that was killed may leave.
+            # A killed `up` may leave an empty folder.
             ours = (self.folder / MARKER).exists() or not any(self.folder.iterdir())
             if not ours:
-                raise ClusterError(f"{self.folder} is not a cluster's folder: choose another one")
+                raise ClusterError(
+                    f"{self.folder} is not the folder of a cluster. Choose another folder."
+                )
             if os.geteuid() != 0:
-                raise ClusterError(f"only root can take down the cluster in {self.folder}")
-        # Nothing that they could save is kept, so none is asked to end by itself.
+                raise ClusterError(f"only root can remove the cluster in {self.folder}")
+        # Nothing that the processes could save is kept, so they are killed.
         self._kill(lambda process: True)
         for daemon in self._daemons:
             daemon.wait()
@@ -315,7 +317,7 @@ class Cluster:
         self.keep()
 
     def keep(self) -> None:
-        """Let the cluster outlive this process."""
+        """Keep the cluster running after this process ends."""
         if self._guard:
             self._guard.kill()
             self._guard.communicate()
@@ -323,29 +325,29 @@ class Cluster:
 
     @functools.cached_property
     def cgroup(self) -> str:
-        """What enforces the memory of jobs: "cgroup/v1", "cgroup/v2", or nothing ("")."""
+        """The mechanism that enforces the memory limit of jobs: "cgroup/v1", "cgroup/v2", or none ("")."""
         if all(os.access(CGROUPS / controller / "tasks", os.W_OK) for controller in V1_CONTROLLERS):
             return "cgroup/v1"
         controllers = CGROUPS / "cgroup.subtree_control"
         if not controllers.exists():
             return ""
         try:
-            # slurmd does the same, and does not start where it is forbidden, as in most containers.
+            # slurmd does the same, and does not start if this is forbidden, as in most containers.
             controllers.write_text("+cpu +cpuset +memory")
         except OSError:
             return ""
         return "cgroup/v2"
 
     def run(self, *command: str) -> str:
-        """Run a command that may ask this cluster, and return what it printed.
+        """Run a command with the environment of this cluster, and return its output.
 
         Raises:
-            ClusterError: It failed; the message holds its output.
+            ClusterError: the command failed; the message contains its output.
         """
         return _run(command, self.env)
 
     def node_states(self) -> dict[str, str]:
-        """Tell the state of each node as sinfo does: "idle", "mixed", "down*" and so on."""
+        """Return the state of each node as sinfo reports it: "idle", "mixed", "down*" and so on."""
         lines = self.run("sinfo", "--noheader", "--Node", "--partition=cpu", "--format=%N %T")
         return dict(line.split() for line in lines.splitlines())
 
@@ -354,7 +356,7 @@ class Cluster:
         self._start("slurmctld", ["slurmctld", "-D"], lambda: self._succeeds("scontrol", "ping"))
 
     def stop_slurmctld(self) -> None:
-        """Let slurmctld save its state and end."""
+        """Stop slurmctld, which saves its state first."""
 
         def running() -> list[_Process]:
             return [process for process in self._processes() if process.place == "slurmctld"]
@@ -364,11 +366,11 @@ class Cluster:
         wait_for(lambda: not running(), 60, "slurmctld ends")
 
     def freeze_slurmctld(self) -> None:
-        """Stop slurmctld as it is, so that nobody gets an answer, until it is thawed."""
+        """Suspend slurmctld, so that it does not answer until it is thawed."""
         self._signal_slurmctld(signal.SIGSTOP)
 
     def thaw_slurmctld(self) -> None:
-        """Let a frozen slurmctld go on, and wait until it answers."""
+        """Resume a frozen slurmctld, and wait until it answers."""
         self._signal_slurmctld(signal.SIGCONT)
         wait_for(lambda: self._succeeds("scontrol", "ping"), 60, "slurmctld answers")
 
@@ -378,23 +380,23 @@ class Cluster:
                 _send(number, process)
 
     def start_slurmd(self, node: str) -> None:
-        """Start the slurmd of a node and wait until the node can have jobs."""
+        """Start the slurmd of a node and wait until the node accepts jobs."""
         up = {"idle", "mixed", "allocated", "completing"}
         self._start(node, ["slurmd", "-D", "-N", node], lambda: self.node_states()[node] in up)
 
     def kill_slurmd(self, node: str, with_jobs: bool = False) -> None:
-        """Kill the slurmd of a node with SIGKILL; SLURM takes notice after SlurmdTimeout.
+        """Kill the slurmd of a node with SIGKILL; SLURM notices it after SlurmdTimeout.
 
-        The jobs go on, as they do when the daemon crashes. With `with_jobs` they are killed at the
-        same time, as when the node loses power.
+        The jobs continue, as when the daemon crashes. With `with_jobs` they are killed at the same
+        time, as when the node loses power.
         """
         programs = (*PROGRAMS, "job") if with_jobs else ("slurmd",)
         self._kill(lambda process: process.place == node and process.program in programs)
 
     def _start_guard(self) -> None:
-        """Start the process that takes the cluster down once this one is dead.
+        """Start a process that removes the cluster when this process has died.
 
-        It waits for the end of its input, which comes whatever this one dies of.
+        It waits for the end of its input, which comes no matter how this process dies.
         """
         self._guard = subprocess.Popen(
             [sys.executable, __file__, "down", "--folder", self.folder, "--at-end-of-input"],
@@ -405,14 +407,14 @@ class Cluster:
         )
 
     def _make_folder(self) -> None:
-        """Lay out what the daemons expect to find."""
+        """Create the files and folders that the daemons need."""
         self.folder.mkdir(parents=True)
         (self.folder / MARKER).touch()
         for name in ("log", "munged", "mariadbd", "slurmdbd", "slurmctld", *NODES):
             (self.folder / name).mkdir()
         for node in NODES:
             for gpu in ("gpu0", "gpu1"):
-                # SLURM accepts nothing but device files; each of these is one more /dev/null.
+                # SLURM accepts only device files; each of these is a copy of /dev/null.
                 os.mknod(self.folder / node / gpu, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
 
         names = ("slurmctld_port", "slurmdbd_port", "node1_port", "node2_port")
@@ -430,10 +432,10 @@ class Cluster:
         }
         for name, text in files.items():
             (self.folder / f"{name}.conf").write_text(text.format_map(facts))
-        # slurmdbd insists, as this file may hold a password.
+        # slurmdbd requires this, because the file may contain a password.
         (self.folder / "slurmdbd.conf").chmod(0o600)
-        # Snakemake's jobstep plugin 0.6.1 hides SLURM_CONF from the srun of a job step, and then no
-        # command finds a cluster that is not the machine's own. This srun puts it back.
+        # Snakemake's jobstep plugin 0.6.1 hides SLURM_CONF from the srun of a job step. Without it,
+        # srun would look for the cluster of the machine. This srun sets it again.
         srun = self.folder / "bin/srun"
         srun.parent.mkdir()
         real = shutil.which("srun")
@@ -443,12 +445,12 @@ class Cluster:
             self._make_v1_cgroups()
 
     def _v1_cgroups(self) -> dict[str, Path]:
-        """Name the cgroup of each controller below which SLURM makes its own."""
+        """Return the parent cgroup of SLURM for each controller."""
         name = "slurm" + str(self.folder).replace("/", "-")
         return {controller: CGROUPS / controller / name for controller in V1_CONTROLLERS}
 
     def _make_v1_cgroups(self) -> None:
-        """Make a mount point for SLURM in which each controller is a cgroup of this cluster."""
+        """Create a mount point for SLURM in which each controller is a cgroup of this cluster."""
         mount_point = self.folder / "cgroup"
         mount_point.mkdir()
         for controller, cgroup in self._v1_cgroups().items():
@@ -456,7 +458,7 @@ class Cluster:
             (mount_point / controller).symlink_to(cgroup)
 
     def _remove_cgroups(self) -> None:
-        # With v2 it is SLURM that chooses them, by the name of the node.
+        # With v2, SLURM chooses the cgroups by the name of the node.
         v2_cgroups = [CGROUPS / "system.slice" / f"{node}_slurmstepd.scope" for node in NODES]
         cgroups = [*self._v1_cgroups().values(), *v2_cgroups]
 
@@ -467,7 +469,7 @@ class Cluster:
                         Path(folder).rmdir()
             return not any(cgroup.exists() for cgroup in cgroups)
 
-        # Those of v2 stay as long as another cluster has processes in them.
+        # The cgroups of v2 remain while another cluster has processes in them.
         with contextlib.suppress(ClusterError):
             wait_for(removed, 5, "the cgroups are empty")
 
@@ -479,7 +481,7 @@ class Cluster:
         command = [
             "munged",
             "--foreground",
-            # Or it refuses to run where a group may write to one of the parent folders.
+            # Otherwise it refuses to run if a group may write to one of the parent folders.
             "--force",
             f"--key-file={key}",
             f"--socket={folder}/socket",
@@ -492,7 +494,7 @@ class Cluster:
     def _start_mariadbd(self) -> None:
         folder = self.folder / "mariadbd"
         options = ["--no-defaults", "--user=root", f"--datadir={folder}/data"]
-        # Root needs no password, and nobody else gets in.
+        # Root needs no password, and other users have no access.
         authentication = ["--auth-root-authentication-method=socket", "--skip-test-db"]
         self.run("mariadb-install-db", *options, *authentication)
         command = [
@@ -507,11 +509,11 @@ class Cluster:
         self._start("mariadbd", command, lambda: self._succeeds(*ping))
 
     def _start_slurmdbd(self) -> None:
-        # slurmdbd.conf cannot name the database's socket, but the client library reads this.
+        # slurmdbd.conf has no option for the socket of the database, but the client library reads this.
         env = {"MYSQL_UNIX_PORT": f"{self.folder}/mariadbd/socket"}
         ping = ["sacctmgr", "--noheader", "list", "cluster"]
         self._start("slurmdbd", ["slurmdbd", "-D"], lambda: self._succeeds(*ping), env)
-        # Now, as slurmctld reads the accounts when it starts.
+        # Accounts are added here because slurmctld reads them when it starts.
         users = {"root", os.environ.get("SUDO_USER", "root")}
         for entity in (
             ["cluster", "throwaway"],
@@ -528,7 +530,7 @@ class Cluster:
         env: Mapping[str, str] | None = None,
     ) -> None:
         """Start a daemon in its folder and wait until it is ready."""
-        # Besides SLURM's own logs, which have the time of each line but miss the first ones.
+        # In addition to SLURM's own logs, which have timestamps but lack the first lines.
         output = self.folder / "log" / f"{name}.out"
         with output.open("ab") as stream:
             daemon = subprocess.Popen(
@@ -551,7 +553,7 @@ class Cluster:
             wait_for(is_ready, 60, f"{name} is ready")
         except ClusterError as error:
             end = _last_lines(output.read_text(errors="replace"))
-            raise ClusterError(f"{error}; its last words:\n{end}") from error
+            raise ClusterError(f"{error}; the end of its output:\n{end}") from error
 
     def _succeeds(self, *command: str) -> bool:
         try:
@@ -561,11 +563,11 @@ class Cluster:
         return True
 
     def _processes(self) -> list[_Process]:
-        """Find the processes of the cluster, those of its jobs included."""
+        """Find the processes of the cluster, including the processes of its jobs."""
         conf = f"SLURM_CONF={self.env['SLURM_CONF']}"
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
-            # Processes end meanwhile, and those of the kernel have no program.
+            # Processes may end in the meantime, and kernel processes have no program.
             with contextlib.suppress(OSError):
                 program = re.split("[- ]", (entry / "exe").readlink().name)[0]
                 cwd = Path(str((entry / "cwd").readlink()).removesuffix(" (deleted)"))
@@ -579,7 +581,7 @@ class Cluster:
         return found
 
     def _kill(self, chosen: Callable[[_Process], bool]) -> None:
-        """Kill the chosen processes and what they start meanwhile."""
+        """Kill the chosen processes and the processes that they start in the meantime."""
 
         def gone() -> bool:
             alive = [process for process in self._processes() if chosen(process)]
@@ -596,10 +598,10 @@ def _send(number: signal.Signals, process: _Process) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Find ports on which nobody listens.
+    """Find unused ports.
 
-    They are lower than those that outgoing connections get, or one of these might take the port of
-    a daemon while it is down for a test.
+    They are below the ports of outgoing connections. Otherwise a connection could take the port of
+    a daemon while a test has stopped the daemon.
     """
     ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     ports: list[int] = []
@@ -609,14 +611,14 @@ def _free_ports(count: int) -> list[int]:
             ports.append(port)
         if len(ports) == count:
             return ports
-    raise ClusterError("there are no free ports")
+    raise ClusterError("no free ports were found")
 
 
 def _environment(*changes: Mapping[str, str] | None) -> dict[str, str]:
     env = dict(os.environ)
     for change in changes:
         env |= change or {}
-    # The daemons lie in the last two, which `su` may leave out.
+    # The daemons are in the last two folders, which `su` may omit.
     env["PATH"] = f"{env.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return env
 
@@ -646,7 +648,7 @@ def _last_lines(text: str, count: int = 15) -> str:
 
 
 def _install_missing() -> None:
-    """Install what is missing, or exit and say why no cluster can run here."""
+    """Install missing packages, or exit with the reason why no cluster can run here."""
     try:
         if os.geteuid() == 0 and (missing := missing_packages()):
             print("installing", *missing, flush=True)
@@ -661,11 +663,15 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", help="install the Debian packages it needs, as root")
-    up = commands.add_parser("up", help="start a fresh cluster, in place of one that is up")
-    down = commands.add_parser("down", help="kill the cluster and all its jobs, delete its folder")
+    commands.add_parser("install", help="install the required Debian packages (as root)")
+    up = commands.add_parser("up", help="start a new cluster; replace a running one")
+    down = commands.add_parser(
+        "down", help="kill the cluster and all its jobs, and delete its folder"
+    )
     down.add_argument("--at-end-of-input", action="store_true", help=argparse.SUPPRESS)
-    env = commands.add_parser("env", help='print what a shell needs: eval "$(cluster.py env)"')
+    env = commands.add_parser(
+        "env", help='print the settings for a shell: eval "$(cluster.py env)"'
+    )
     for command in (up, down, env):
         command.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="%(default)s")
     arguments = parser.parse_args()
@@ -674,10 +680,10 @@ def main() -> None:
         return
     cluster = Cluster(arguments.folder)
 
-    # As exceptions, so that a half-started cluster is taken down.
+    # Signals raise exceptions, so that a partly started cluster is removed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    # Other users than root must reach the sockets and slurm.conf.
+    # Users other than root need access to the sockets and slurm.conf.
     os.umask(0o022)
     try:
         if arguments.command == "up":
@@ -692,7 +698,7 @@ def main() -> None:
                 sys.stdin.buffer.read()
             cluster.down()
         elif not (cluster.folder / MARKER).exists():
-            raise ClusterError(f"no cluster in {cluster.folder}, `up` starts one")
+            raise ClusterError(f"there is no cluster in {cluster.folder}. Run `up` to start one.")
         else:
             for name, value in cluster.env.items():
                 print(f"export {name}={shlex.quote(value)}")

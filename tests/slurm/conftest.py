@@ -1,4 +1,4 @@
-"""A real cluster for the whole session, and working directories whose shards are still to be embedded."""
+"""A real cluster for the whole session, and working directories whose shards are not embedded yet."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ from support.running import ROOT, Finished, Workflow, model, with_snapshot
 
 SHARDS = 8
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
-FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}  # one for each GPU
-# One shard of a minute or more, in several chunks, so that there is something to be cut off.
+# One shard per GPU.
+FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}
+# One shard of a minute or more, in several chunks, so that a test can interrupt it.
 LONG: dict[str, Any] = {
     "sample": {"size": 1_200},
     "shards": {"size": 1_200},
@@ -26,7 +27,7 @@ LONG: dict[str, Any] = {
 
 
 class Attempt(NamedTuple):
-    """One time that SLURM ran a job of the workflow."""
+    """One execution of a job of the workflow by SLURM."""
 
     job: str
     state: str
@@ -38,7 +39,7 @@ class Attempt(NamedTuple):
 
 
 class SlurmWorkflow(Workflow):
-    """A working directory from which jobs go to the test cluster through the shipped profile."""
+    """A working directory that submits jobs to the test cluster with the shipped profile."""
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         super().__init__(folder)
@@ -50,14 +51,15 @@ class SlurmWorkflow(Workflow):
             "EMBED_ACCOUNT": ACCOUNT,
             "EMBED_CPU_PARTITION": "cpu",
             "EMBED_GPU_PARTITION": "gpu",
-            "EMBED_DEVICE": "cpu",  # the cluster's GPUs cannot compute
+            # The simulated GPUs cannot compute.
+            "EMBED_DEVICE": "cpu",
         }
 
     def command(self, *options: str) -> list[str]:
-        """Return the command line of a run through the profile, which asks more often how jobs are.
+        """Return the command line of a run with the profile and shorter intervals of status checks.
 
-        Options that begin with ``embed_shard:`` are resources of shards. They replace the profile's block, so
-        what the shards need of it comes with them.
+        Options that begin with ``embed_shard:`` are resources of shards. They replace all resources of shards in
+        the profile, so the required ones are added again.
         """
         command = super().command()
         cores = command.index("--cores")
@@ -75,7 +77,7 @@ class SlurmWorkflow(Workflow):
         ]
 
     def start(self, *options: str, **changes: Any) -> "subprocess.Popen[str]":
-        """Start a run in a session of its own; its output goes to ``run.log``."""
+        """Start a run in its own process session; its output goes to ``run.log``."""
         self.configure(**changes)
         with (self.folder / "run.log").open("w") as log:
             return subprocess.Popen(
@@ -85,21 +87,21 @@ class SlurmWorkflow(Workflow):
                 text=True,
                 env=self.env,
                 start_new_session=True,
-                # Whoever runs the tests in the background may have it ignored.
+                # A shell that runs the tests in the background may ignore SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:
-        """Wait for a run that was started; fail the test if it does not end with ``code``."""
+        """Wait for the end of a started run; fail the test if the exit code is not ``code``."""
         run.wait(timeout=1_800)
         output = (self.folder / "run.log").read_text()
         assert run.returncode == code, output
         return Finished(run.returncode, output)
 
     def attempts(self, rule: str = "embed_shard") -> list[Attempt]:
-        """Return every time a job of ``rule`` was run, as sacct tells it, oldest first.
+        """Return all executions of jobs of ``rule`` as sacct reports them, oldest first.
 
-        The run sees the file that a job leaves before SLURM has cleaned up behind the job.
+        This waits first: a run detects the end of a job before SLURM has cleaned up the job.
         """
         wait_for(lambda: not self.running(), 60, "no shard runs")
         text = self.cluster.run(
@@ -116,13 +118,13 @@ class SlurmWorkflow(Workflow):
         return attempts
 
     def running(self) -> dict[str, str]:
-        """Return the shards that run: the comment of the job to its id."""
+        """Return the running shards as a mapping from the comment of a job to its id."""
         text = self.cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%A|%k")
         jobs = (line.split("|") for line in text.splitlines())
         return {comment: job for job, comment in jobs if "embed_shard" in comment}
 
     def wait_for_running(self, count: int = 1) -> dict[str, str]:
-        """Wait until so many shards run."""
+        """Wait until at least ``count`` shards run."""
         wait_for(lambda: len(self.running()) >= count, 120, f"{count} shards run")
         return self.running()
 
@@ -140,14 +142,14 @@ def cluster() -> Iterator[Cluster]:
 
 
 class Prepared(NamedTuple):
-    """A working directory where only the shards are to be made, and what they must become."""
+    """A working directory in which only the shards are missing, and the expected embeddings."""
 
     workflow: Workflow
     embeddings: np.ndarray
 
 
 def prepared(folder: Path, records: int, settings: dict[str, Any]) -> Prepared:
-    """Run the workflow on this machine, without SLURM, and take its shards away again."""
+    """Run the workflow on this machine without SLURM, and remove its shards."""
     workflow = with_snapshot(folder, records)
     workflow.run(**settings)
     embeddings = workflow.embeddings()
@@ -157,7 +159,7 @@ def prepared(folder: Path, records: int, settings: dict[str, Any]) -> Prepared:
 
 @pytest.fixture(scope="session")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Eight shards of a second or two."""
+    """Eight shards of one or two seconds."""
     return prepared(tmp_path_factory.mktemp("short"), 300, SHORT)
 
 

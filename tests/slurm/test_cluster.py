@@ -1,4 +1,4 @@
-"""The throw-away cluster is a real one, and nothing of it stays behind."""
+"""The temporary cluster behaves like a real cluster, and it leaves nothing behind."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from slurm.cluster import (
 
 ALL_IDLE = dict.fromkeys(NODES, "idle")
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"}
-# Would run for ten minutes, but ends at once when SLURM starts it again.
+# It runs for ten minutes, but ends at once when SLURM restarts it.
 SHORT_WHEN_REQUEUED = "[ $SLURM_RESTART_COUNT ] || sleep 600"
 
 needs_cluster = pytest.mark.skipif(bool(obstacle()), reason=obstacle())
@@ -44,25 +44,25 @@ def submit(cluster: Cluster, script: str, *options: str) -> str:
 
 
 def state(cluster: Cluster, job: str) -> str:
-    """Tell the state of a job as sacct does, "" as long as it does not know the job."""
+    """Return the state of a job as sacct reports it; "" while sacct does not list the job."""
     options = ("--allocations", "--noheader", "--parsable2", "--format=State")
     return (cluster.run("sacct", *options, f"--jobs={job}").split() or [""])[0]
 
 
 def running(cluster: Cluster, job: str) -> str:
-    """Wait until a job runs, and return it."""
+    """Wait until a job runs, and return its id."""
     wait_for(lambda: state(cluster, job) == "RUNNING", 60, f"job {job} runs")
     return job
 
 
 def final_state(cluster: Cluster, job: str) -> str:
-    """Wait until a job has ended for good, and tell how."""
+    """Wait until a job has ended, and return its final state."""
     wait_for(lambda: state(cluster, job) in FINAL, 120, f"job {job} ends")
     return state(cluster, job)
 
 
 def processes_of(folder: Path) -> list[int]:
-    """List the processes that have the folder in their command line or environment."""
+    """Return the processes that have the folder in their command line or environment."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -102,13 +102,13 @@ def test_four_jobs_get_a_gpu_each(cluster: Cluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("script", "end"), [("true", "COMPLETED"), ("exit 3", "FAILED")])
-def test_sacct_tells_how_a_job_ended(cluster: Cluster, script: str, end: str) -> None:
+def test_sacct_reports_how_a_job_ended(cluster: Cluster, script: str, end: str) -> None:
     assert final_state(cluster, submit(cluster, script)) == end
 
 
 def test_memory_is_enforced(cluster: Cluster) -> None:
     if not cluster.cgroup:
-        pytest.skip("there are no cgroups that SLURM could use here")
+        pytest.skip("SLURM cannot use cgroups here")
     script = f"{sys.executable} -c 'b\"x\" * (300 << 20)'"
     assert final_state(cluster, submit(cluster, script, "--mem=50")) == "OUT_OF_MEMORY"
     assert final_state(cluster, submit(cluster, script, "--mem=400")) == "COMPLETED"
@@ -148,12 +148,12 @@ def test_jobs_outlive_a_crash_of_slurmd(cluster: Cluster, tmp_path: Path) -> Non
     assert final_state(cluster, job) == "COMPLETED"
 
 
-def test_a_job_moves_away_from_a_node_without_power(cluster: Cluster) -> None:
+def test_a_job_of_a_lost_node_is_requeued_on_the_other_node(cluster: Cluster) -> None:
     job = running(cluster, submit(cluster, SHORT_WHEN_REQUEUED))
     node = cluster.run("squeue", "--noheader", "--format=%N", f"--jobs={job}").strip()
     cluster.kill_slurmd(node, with_jobs=True)
     wait_for(lambda: cluster.node_states()[node].startswith("down"), 90, "the node is down")
-    # NODE_FAIL until it starts again.
+    # Its state is NODE_FAIL until it is restarted.
     assert final_state(cluster, job) == "COMPLETED"
     cluster.start_slurmd(node)
     wait_for(lambda: cluster.node_states() == ALL_IDLE, 60, "the node is back")
@@ -171,7 +171,7 @@ def test_down_leaves_nothing_behind() -> None:
 
 
 @needs_cluster
-def test_a_cluster_does_not_outlive_its_process() -> None:
+def test_a_cluster_is_removed_when_its_process_is_killed() -> None:
     program = """
 import os, cluster
 running = cluster.Cluster()
@@ -192,19 +192,21 @@ os.kill(os.getpid(), 9)
 
 
 @needs_cluster
-def test_up_replaces_a_cluster_that_was_killed(cluster: Cluster) -> None:
+def test_up_replaces_a_killed_cluster(cluster: Cluster) -> None:
     with Cluster() as killed:
         running(killed, submit(killed, "sleep 600"))
         for pid in processes_of(killed.folder):
             os.kill(pid, signal.SIGKILL)
         killed.up()
         assert killed.node_states() == ALL_IDLE
-    # And another cluster beside it does not suffer.
+    # Another running cluster is not affected.
     assert final_state(cluster, submit(cluster, "true")) == "COMPLETED"
 
 
 @needs_cluster
-def test_a_daemon_that_fails_is_quoted_and_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_of_a_failed_daemon_is_reported_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("slurm.cluster.GRES_CONF", "NoSuchSetting=1\n")
     cluster = Cluster()
     with pytest.raises(ClusterError, match=r"(?s)node1 exited with 1.*NoSuchSetting"):
@@ -232,18 +234,18 @@ def test_command_line() -> None:
         assert call("down").returncode == 0
     assert not processes_of(folder)
     assert call("down").returncode == 0
-    assert "no cluster in" in call("env").stderr
+    assert "there is no cluster in" in call("env").stderr
 
 
-def test_down_spares_a_folder_that_is_no_cluster(tmp_path: Path) -> None:
+def test_down_does_not_delete_a_folder_that_is_not_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "slurm.conf").touch()
-    with pytest.raises(ClusterError, match="is not a cluster"):
+    with pytest.raises(ClusterError, match="is not the folder of a cluster"):
         Cluster(tmp_path).down()
     assert (tmp_path / "slurm.conf").exists()
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="this is not Debian")
-def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("slurm.cluster.PACKAGES", ("dpkg", "no-such-package"))
     assert missing_packages() == ["no-such-package"]
     assert "missing packages: no-such-package" in obstacle()

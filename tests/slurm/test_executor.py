@@ -1,7 +1,7 @@
-"""What clusters do to jobs on a weekend, on a real one; sacct is the witness.
+"""How the executor handles failures of a real cluster, checked with sacct.
 
-The workflows are a line each, so that it is SLURM and the executor that are tested. The scenarios run
-side by side on one cluster, each in a partition or under an account of its own where it changes them.
+The workflows are minimal, so that only SLURM and the executor are tested. The scenarios run in parallel on one
+cluster. A scenario that changes a partition or an account has its own.
 """
 
 import os
@@ -22,15 +22,16 @@ from support.running import ROOT
 
 from slurm import cluster as definition
 
-TYPE = "a100-sxm4-80gb"  # of the GPUs of node2
+# The type of the GPUs of node2.
+TYPE = "a100-sxm4-80gb"
 AT_A_TIME = 4
 
-# Runs for ten minutes, but only the first time.
+# It runs for ten minutes, but only the first time.
 STUCK_ONCE = "[ -e {output}.again ] || {{ touch {output}.again; sleep 600; }}; touch {output}"
 
 
 class Attempt(NamedTuple):
-    """One job of SLURM, as sacct tells it."""
+    """A SLURM job as sacct reports it."""
 
     job: str
     state: str
@@ -41,7 +42,7 @@ class Attempt(NamedTuple):
 
 
 class Run:
-    """A run of a small workflow through the shipped profile."""
+    """A run of a small workflow with the shipped profile."""
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster, self.folder = cluster, folder
@@ -62,13 +63,13 @@ class Run:
         )
 
     def replace(self, program: str, script: str) -> None:
-        """Put a script in front of a command of SLURM, which it knows as $real."""
+        """Replace a command of SLURM by a script; the script can call the command as $real."""
         file = self.folder / "bin" / program
         file.write_text(f"#!/bin/sh\nreal={shutil.which(program)}\ncd {self.folder}\n{script}\n")
         file.chmod(0o755)
 
     def start(self, *options: str) -> None:
-        """Start the run in a session of its own; its output goes to ``run.log``."""
+        """Start the run in its own process session; its output goes to ``run.log``."""
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [
@@ -86,32 +87,32 @@ class Run:
 
     def says(self, text: str) -> None:
         """Wait until the run prints a text."""
-        wait_for(lambda: text in self.log.read_text(), 180, f"the run says: {text}")
+        wait_for(lambda: text in self.log.read_text(), 180, f"the run prints: {text}")
 
     def name(self) -> str:
-        """Wait for the name that all jobs of the run have, and return it."""
+        """Wait for the common name of all jobs of the run, and return it."""
         self.says("SLURM run ID: ")
         found = re.search(r"SLURM run ID: (\S+)", self.log.read_text())
         assert found
         return found[1]
 
     def queued(self, states: str = "PENDING,RUNNING") -> list[str]:
-        """Return the numbers of the jobs that wait or run."""
+        """Return the ids of the jobs that wait or run."""
         query = ("squeue", "--noheader", f"--states={states}", "--format=%i")
         return self.cluster.run(*query, f"--name={self.name()}").split()
 
     def running(self, count: int = 1) -> list[str]:
-        """Wait until so many jobs run, and return their numbers."""
+        """Wait until at least ``count`` jobs run, and return their ids."""
         wait_for(lambda: len(self.queued("RUNNING")) >= count, 180, f"{count} jobs run")
         return self.queued("RUNNING")
 
     def stuck(self) -> str:
-        """Wait until the job hangs in its first attempt, and return its number."""
+        """Wait until the job hangs in its first attempt, and return its id."""
         wait_for(lambda: list(self.folder.glob("*.again")), 180, "the job hangs")
         return self.running()[0]
 
     def interrupt(self) -> float:
-        """Press Ctrl-C, wait for the end, and return the seconds until no job was left."""
+        """Send SIGINT like Ctrl-C, wait for the end, and return the seconds until no job was left."""
         began = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
         wait_for(lambda: not self.queued(), 60, "no job is left")
@@ -121,14 +122,14 @@ class Run:
         return seconds
 
     def finish(self, code: int = 0) -> str:
-        """Wait for the end of the run, and return what it printed."""
+        """Wait for the end of the run, and return its output."""
         self.process.wait(timeout=600)
         output = self.log.read_text()
         assert self.process.returncode == code, output
         return output
 
     def attempts(self) -> list[Attempt]:
-        """Return all jobs of the run, oldest first, as sacct tells it."""
+        """Return all jobs of the run as sacct reports them, oldest first."""
         columns = "JobID,State,Timelimit,ReqMem,NodeList,AllocTRES"
         text = self.cluster.run(
             *("sacct", "--allocations", "--duplicates", "--noheader", "--parsable2"),
@@ -138,7 +139,7 @@ class Run:
         return [Attempt(row[0], row[1].split()[0], *row[2:]) for row in rows]
 
     def states(self) -> list[str]:
-        """Return how the jobs ended, oldest first, once sacct tells all their ends."""
+        """Wait until all jobs have ended, and return their final states, oldest first."""
         submitted = self.log.read_text().count("has been submitted with SLURM jobid")
         alive = {"PENDING", "RUNNING", "COMPLETING"}
 
@@ -178,7 +179,8 @@ def squeue_is_away_while_a_job_is_cancelled(run: Run) -> None:
 @scenario
 def a_job_leaves_squeue_and_sacct_knows_it(run: Run) -> None:
     run.write(STUCK_ONCE)
-    run.replace("squeue", 'exec $real $(echo "$@" | sed s/--states=all//)')  # as after MinJobAge
+    # Jobs that ended are not listed, as after MinJobAge.
+    run.replace("squeue", 'exec $real $(echo "$@" | sed s/--states=all//)')
     run.start()
     run.cluster.run("scancel", run.stuck())
     assert "its state is CANCELLED" in run.finish()
@@ -187,14 +189,14 @@ def a_job_leaves_squeue_and_sacct_knows_it(run: Run) -> None:
 
 @scenario
 def a_job_leaves_squeue_and_there_is_no_sacct(run: Run) -> None:
-    """Nor is there an efficiency report then, which is no reason to fail."""
+    """There is no efficiency report then, but the run does not fail."""
     run.write(STUCK_ONCE)
     run.replace("squeue", 'exec $real $(echo "$@" | sed s/--states=all//)')
     run.replace("sacct", "exit 127")
     run.start()
     run.cluster.run("scancel", run.stuck())
     output = run.finish()
-    assert "neither squeue nor sacct lists it any more" in output
+    assert "neither squeue nor sacct lists it" in output
     assert "Traceback" not in output
     assert run.states() == ["CANCELLED", "COMPLETED"]
 
@@ -294,7 +296,8 @@ def ctrl_c_while_squeue_hangs(run: Run) -> None:
 
 @scenario
 def ctrl_c_during_submission(run: Run) -> None:
-    run.replace("sbatch", '$real "$@"; sleep 1')  # it has submitted when it is ended
+    # sbatch has submitted the job when it is killed.
+    run.replace("sbatch", '$real "$@"; sleep 1')
     run.write("sleep 600", jobs=12)
     run.start()
     run.running(2)
@@ -317,7 +320,7 @@ def sigterm_cancels_the_jobs(run: Run) -> None:
 
 
 def submit_snakemake(run: Run, *options: str) -> str:
-    """Submit the shipped script that runs Snakemake as a job, and return its number."""
+    """Submit the shipped script that runs Snakemake as a job, and return its id."""
     run.write("sleep 600", jobs=2)
     arguments = ("--directory", run.folder, "--snakefile", run.folder / "Snakefile", "--nocolor")
     command = ("sbatch", "--parsable", f"--chdir={ROOT}", f"--output={run.log}", *options)
@@ -377,10 +380,11 @@ def a_job_over_its_time_gets_twice_as_much_where_its_partition_gives_it(run: Run
 @scenario
 def a_job_over_its_memory_gets_twice_as_much(run: Run) -> None:
     if not run.cluster.cgroup:
-        pytest.skip("memory is not enforced here: there are no cgroups to write to")
+        pytest.skip("memory limits are not enforced here: SLURM cannot use cgroups")
     run.write(f"{sys.executable} -c 'b\"x\" * (600 << 20)' && touch {{output}}")
     run.start()
-    assert "its state is OUT_OF_MEMORY" in run.finish()  # SLURM may say FAILED of the job
+    # SLURM itself may report the job as FAILED.
+    assert "its state is OUT_OF_MEMORY" in run.finish()
     assert run.states()[1:] == ["COMPLETED"]
     assert [one.memory for one in run.attempts()] == ["500M", "1000M"]
     assert {one.limit for one in run.attempts()} == {"00:10:00"}
@@ -398,7 +402,7 @@ def a_type_of_gpu_with_a_hyphen(run: Run) -> None:
 
 @scenario
 def gpus_of_two_nodes_are_refused(run: Run) -> None:
-    """A job that got them would fail at its first step, without a log."""
+    """Such a job would fail at its first step without a log."""
     run.write("touch {output}", gpu=4)
     run.start()
     assert "Requested node configuration is not available" in run.finish(code=1)
@@ -423,7 +427,7 @@ def other_version_of_the_plugin(run: Run) -> None:
     run.env["PYTHONPATH"] = str(run.folder / "path")
     run.write("touch {output}")
     run.start()
-    assert "slurm-patient was tried with 2.8.0" in run.finish(code=1)
+    assert "slurm-patient was tested with 2.8.0" in run.finish(code=1)
 
 
 @pytest.fixture(scope="module")
@@ -446,7 +450,7 @@ def cluster() -> Iterator[Cluster]:
 def outcomes(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, Future[None]]]:
-    """Start the chosen scenarios, several at a time."""
+    """Start the selected scenarios, several at a time."""
     chosen = {item.name for item in request.session.items}
     folder = tmp_path_factory.mktemp("runs")
     with ThreadPoolExecutor(AT_A_TIME) as pool:

@@ -1,4 +1,4 @@
-"""What the cluster does to jobs, and that the run ends with the embeddings of an undisturbed one."""
+"""After failures of the cluster, a run still ends with the embeddings of an undisturbed run."""
 
 import collections
 import contextlib
@@ -16,26 +16,27 @@ import pytest
 from slurm.cluster import NODES, wait_for
 from slurm.conftest import FEW, LONG, SHARDS, SHORT, Prepared, SlurmWorkflow
 
-GPUS = 4  # of the cluster
+# The number of GPUs of the cluster.
+GPUS = 4
 
 
-def check(workflow: SlurmWorkflow, wanted: Prepared) -> None:
-    """The embeddings are those of the undisturbed local run, and every piece of the vector store is whole."""
+def check(workflow: SlurmWorkflow, expected: Prepared) -> None:
+    """Assert that the embeddings equal those of the undisturbed local run, and that every piece is undamaged."""
     embeddings = workflow.embeddings()
-    cosines = (embeddings * wanted.embeddings[: len(embeddings)]).sum(axis=1)
+    cosines = (embeddings * expected.embeddings[: len(embeddings)]).sum(axis=1)
     assert cosines.min() > 0.99999
     for piece in workflow.pieces():
         piece.verify()
 
 
 def seconds(end: str, start: str) -> float:
-    """The time between two points in time as sacct writes them."""
+    """Return the seconds between two times in the format of sacct."""
     ended, started = map(datetime.datetime.fromisoformat, (end, start))
     return (ended - started).total_seconds()
 
 
 def times_run(workflow: SlurmWorkflow) -> dict[str, int]:
-    """How often each shard was run."""
+    """Return the number of executions of each shard."""
     return collections.Counter(attempt.comment for attempt in workflow.attempts())
 
 
@@ -51,7 +52,8 @@ def test_undisturbed_run_uses_both_nodes_and_no_gpu_twice(
     assert {attempt.state for attempt in attempts} == {"COMPLETED"}
     assert {attempt.node for attempt in attempts} == set(NODES)
     assert all(attempt.gpus == 1 for attempt in attempts)
-    for one in attempts:  # a node has two GPUs
+    # A node has two GPUs.
+    for one in attempts:
         beside = [
             other
             for other in attempts
@@ -74,22 +76,25 @@ def test_a_cancelled_shard_is_run_again(shards: SlurmWorkflow, short: Prepared) 
     assert sum(times_run(shards).values()) == GPUS + 1
 
 
-def test_a_shard_over_its_memory_gets_more(shards: SlurmWorkflow, short: Prepared) -> None:
+def test_a_shard_over_its_memory_limit_gets_more_memory(
+    shards: SlurmWorkflow, short: Prepared
+) -> None:
     if not shards.cluster.cgroup:
-        pytest.skip("memory is not enforced here: there are no cgroups to write to")
+        pytest.skip("memory limits are not enforced here: SLURM cannot use cgroups")
     memory = "embed_shard:mem_mb=400"
     output = shards.finish(shards.start(memory, sample={"size": 10}, shards={"size": 10})).output
     assert "OUT_OF_MEMORY" in output
     *failed, last = [attempt.state for attempt in shards.attempts()]
     assert failed
-    assert set(failed) <= {"OUT_OF_MEMORY", "FAILED"}  # FAILED where a step alone ran out of it
+    # The state is FAILED if only a step ran out of memory.
+    assert set(failed) <= {"OUT_OF_MEMORY", "FAILED"}
     assert last == "COMPLETED"
     cosines = (shards.embeddings() * short.embeddings[:10]).sum(axis=1)
     assert cosines.min() > 0.99999
 
 
 def assert_resumed(workflow: SlurmWorkflow) -> None:
-    """The last job of the only shard found chunks of the job before, and embedded the rest."""
+    """Assert that the last job of the only shard found chunks of the previous job and embedded the rest."""
     [name] = workflow.shard_names()
     counts = json.loads((workflow.results / f"minilm/shards/{name}.json").read_text())
     assert counts["found"] > 0
@@ -99,15 +104,16 @@ def assert_resumed(workflow: SlurmWorkflow) -> None:
 
 
 def suspend_shards(folder: Path) -> None:
-    """Stop the processes that embed shards of this working directory, as if the node were very slow."""
+    """Suspend the processes that embed shards of this working directory, as if the node were very slow."""
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it may end meanwhile
+        # A process may end in the meantime.
+        with contextlib.suppress(OSError):
             embeds = b"embed_shard.py" in (process / "cmdline").read_bytes()
             if embeds and (process / "cwd").resolve() == folder:
                 os.kill(int(process.name), signal.SIGSTOP)
 
 
-def test_a_shard_over_its_time_gets_more_and_goes_on(
+def test_a_shard_over_its_time_limit_gets_more_time_and_resumes(
     long_shard: SlurmWorkflow, long: Prepared
 ) -> None:
     run = long_shard.start("embed_shard:runtime=1 if attempt == 1 else 10", **LONG)
@@ -120,7 +126,9 @@ def test_a_shard_over_its_time_gets_more_and_goes_on(
     assert_resumed(long_shard)
 
 
-def test_a_lost_node_leaves_its_shards_to_the_other(shards: SlurmWorkflow, short: Prepared) -> None:
+def test_the_shards_of_a_lost_node_run_on_the_other_node(
+    shards: SlurmWorkflow, short: Prepared
+) -> None:
     run = shards.start(**FEW)
     shards.wait_for_running(4)
     shards.cluster.kill_slurmd("node2", with_jobs=True)
@@ -137,18 +145,18 @@ def test_a_lost_node_leaves_its_shards_to_the_other(shards: SlurmWorkflow, short
         )
 
 
-def test_a_preempted_shard_goes_on_after_its_requeue(
+def test_a_preempted_shard_resumes_after_its_requeue(
     long_shard: SlurmWorkflow, long: Prepared
 ) -> None:
     run = long_shard.start(**LONG)
     (job,) = long_shard.wait_for_running().values()
     long_shard.wait_for_chunk()
-    # All GPUs, for as long as it takes to see that the shard had to give way.
+    # A job that takes all GPUs until the shard is preempted.
     urgent = ("--partition=urgent", "--nodes=2", "--gpus-per-node=2", "--mem=100")
     blocker = long_shard.cluster.run(
         "sbatch", "--parsable", "--output=/dev/null", *urgent, "--wrap=sleep 600"
     ).strip()
-    wait_for(lambda: not long_shard.running(), 60, "the shard gives way")
+    wait_for(lambda: not long_shard.running(), 60, "the shard is preempted")
     long_shard.cluster.run("scancel", blocker)
     output = long_shard.finish(run).output
     check(long_shard, long)
@@ -159,18 +167,19 @@ def test_a_preempted_shard_goes_on_after_its_requeue(
     assert states == ["PREEMPTED", "COMPLETED"]
 
 
-def test_a_crash_in_one_shard_shows_its_traceback_and_spares_the_others(
+def test_a_crash_in_one_shard_shows_its_traceback_and_does_not_affect_other_shards(
     shards: SlurmWorkflow, short: Prepared
 ) -> None:
     run = shards.start("--retries", "0", **FEW)
     minilm = shards.results / "minilm"
-    wait_for((minilm / "lookup.json").exists, 120, "the shards are planned")
+    wait_for((minilm / "lookup.json").exists, 120, "the look-up is written")
     missing = np.load(minilm / "missing.npy")
-    missing[34] = 5_000  # in the last shard: a row that the drawn papers do not have
+    # Rows of the last shard that are not ascending, which is an error of the program.
+    missing[34] = 5_000
     np.save(minilm / "missing.npy", missing)
     output = shards.finish(run, code=1).output
     assert "Traceback" in output
-    assert "IndexError" in output
+    assert "ValueError: Rows must be ascending" in output
     names = [f"{name}.json" for name in shards.shard_names()]
     assert sorted(path.name for path in minilm.glob("shards/*.json")) == names[:-1]
     again = shards.finish(shards.start(**FEW))
@@ -179,7 +188,7 @@ def test_a_crash_in_one_shard_shows_its_traceback_and_spares_the_others(
 
 
 @pytest.mark.parametrize("wait", [False, True], ids=["at once", "when the jobs are done"])
-def test_snakemake_killed_and_started_again(
+def test_snakemake_is_killed_and_restarted(
     shards: SlurmWorkflow, short: Prepared, wait: bool
 ) -> None:
     run = shards.start(**FEW)
@@ -198,10 +207,10 @@ def test_snakemake_killed_and_started_again(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_run_ended_from_the_terminal(
+def test_a_run_is_ended_from_the_terminal(
     shards: SlurmWorkflow, short: Prepared, number: signal.Signals
 ) -> None:
-    """Ctrl-C cancels the jobs; a closed terminal leaves them. The next run completes after both."""
+    """Ctrl-C cancels the jobs; a closed terminal does not. In both cases the next run completes."""
     run = shards.start(**FEW)
     shards.wait_for_running(4)
     run.send_signal(number)
@@ -218,10 +227,10 @@ def test_run_ended_from_the_terminal(
     check(shards, short)
 
 
-def test_slurmctld_away_for_a_while(shards: SlurmWorkflow, short: Prepared) -> None:
-    """The run goes on, also if jobs that start meanwhile fail at their first step and are tried again.
+def test_slurmctld_is_temporarily_unavailable(shards: SlurmWorkflow, short: Prepared) -> None:
+    """The run continues, even if jobs that start in the meantime fail at their first step and are retried.
 
-    Frozen rather than restarted: slurmctld 22.05 keeps GPUs for allocated that jobs held across its restart.
+    slurmctld is frozen, not restarted: slurmctld 22.05 does not free the GPUs of jobs that ran during its restart.
     """
     run = shards.start(**FEW)
     shards.wait_for_running(4)
@@ -238,28 +247,31 @@ def test_slurmctld_away_for_a_while(shards: SlurmWorkflow, short: Prepared) -> N
 
 @pytest.fixture
 def small_disk(shards: SlurmWorkflow) -> Iterator[Path]:
-    """Mount a small disk where the vectors go."""
+    """Mount a small disk for the vectors."""
     place = shards.results / "minilm"
     place.mkdir()
     options = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     mounted = subprocess.run(options, capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr}")
+        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_full_disk(shards: SlurmWorkflow, short: Prepared, small_disk: Path) -> None:
+def test_a_full_disk_is_reported_and_the_next_run_resumes(
+    shards: SlurmWorkflow, short: Prepared, small_disk: Path
+) -> None:
     output = shards.finish(shards.start("--retries", "0", **FEW), code=1).output
     assert "No space left on device" in output
     for piece in shards.pieces():
-        piece.verify()  # what has a manifest is whole
+        # A piece with a manifest is complete.
+        piece.verify()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     shards.finish(shards.start(**FEW))
     check(shards, short)
 
 
-def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) -> None:
+def test_a_job_without_a_visible_gpu_fails_at_once(shards: SlurmWorkflow) -> None:
     shards.configure(sample={"size": 10}, shards={"size": 10})
     del shards.env["EMBED_DEVICE"]
     command = shards.command("--retries", "0")
@@ -272,7 +284,7 @@ def test_a_gpu_that_is_not_there_fails_the_job_at_once(shards: SlurmWorkflow) ->
 
 @pytest.mark.slow
 def test_a_hundred_small_shards(shards: SlurmWorkflow, short: Prepared) -> None:
-    """Also prints what a shard costs beyond embedding, for the table in the README."""
+    """Also prints the overhead of a shard, for the benchmarks."""
     hundred = {**SHORT, "sample": {"size": 100}, "shards": {"size": 1}}
     shards.finish(shards.start(**hundred))
     attempts = shards.attempts()
@@ -283,6 +295,6 @@ def test_a_hundred_small_shards(shards: SlurmWorkflow, short: Prepared) -> None:
     embedding = [piece.manifest.seconds for piece in shards.pieces()]
     span = max(attempt.end for attempt in attempts), min(attempt.start for attempt in attempts)
     print(
-        f"seconds of a job, median {statistics.median(elapsed):.1f}; of them embedding, median "
-        f"{statistics.median(embedding):.2f}; from the first start to the last end {seconds(*span):.0f}"
+        f"seconds per job, median: {statistics.median(elapsed):.1f}; of which embedding, median: "
+        f"{statistics.median(embedding):.2f}; from the first start to the last end: {seconds(*span):.0f}"
     )

@@ -1,4 +1,4 @@
-"""A run on the cluster uses the config that it began with, and no result is taken for that of another config."""
+"""A run on the cluster uses the config from its start, and never uses results of another config."""
 
 import json
 import shutil
@@ -10,9 +10,11 @@ from slurm.conftest import SHORT, Prepared, SlurmWorkflow
 from support.running import model
 
 
-def test_an_edit_while_jobs_wait_and_a_lost_memory(shards: SlurmWorkflow, short: Prepared) -> None:
+def test_an_edit_during_a_run_has_no_effect_and_deleted_snakemake_records_are_not_needed(
+    shards: SlurmWorkflow, short: Prepared
+) -> None:
     run = shards.start(**SHORT)
-    # Four shards run, four wait in SLURM's queue.
+    # Four shards run, and four wait in SLURM's queue.
     wait_for(lambda: list(shards.results.glob("minilm/shards/*.json")), 180, "a shard is done")
     cls: dict[str, Any] = {**SHORT, "models": [model(pooling="cls")]}
     shards.configure(**{**cls, "sample": {"size": 60, "seed": 43}})
@@ -33,5 +35,6 @@ def test_an_edit_while_jobs_wait_and_a_lost_memory(shards: SlurmWorkflow, short:
 
     shutil.rmtree(shards.folder / ".snakemake")
     shards.finish(shards.start(**SHORT))
-    assert len(shards.attempts()) == 16  # all vectors were there: no job with a GPU
+    # All vectors were in the store, so no GPU job was submitted.
+    assert len(shards.attempts()) == 16
     np.testing.assert_allclose(shards.embeddings(), short.embeddings, atol=1e-5)

@@ -1,6 +1,6 @@
-"""What preflight says of a request is what a real cluster makes of it.
+"""Preflight predicts how a real cluster handles a request.
 
-The two nodes are unlike: the first has more memory, the second more CPUs.
+The two nodes differ: the first has more memory, the second more CPUs.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def find(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Find:
-    """Ask preflight about requests to the cluster; everything else is well."""
+    """Run preflight for requests to the cluster; there are no other problems."""
     for name, value in cluster.env.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "snapshot.json").write_text("{}\n")
@@ -59,8 +59,8 @@ def only(found: list[str]) -> str:
 
 
 def submit(cluster: Cluster, request: Request, *options: str) -> str:
-    """Submit a job that does nothing, and return what sbatch prints."""
-    wanted = {
+    """Submit a job that does nothing, and return the output of sbatch."""
+    requested = {
         "partition": request.partition,
         "account": request.account,
         "cpus-per-task": request.cpus,
@@ -68,13 +68,13 @@ def submit(cluster: Cluster, request: Request, *options: str) -> str:
         "time": request.minutes,
         "gpus": request.gpus or None,
     }
-    given = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+    given = [f"--{name}={value}" for name, value in requested.items() if value is not None]
     fixed = ("--ntasks=1", "--output=/dev/null", "--wrap=true")
     return cluster.run("sbatch", *fixed, *given, *options)
 
 
-def assert_waits_in_vain(cluster: Cluster, request: Request, reason: str) -> None:
-    """Submit a job, see for what SLURM holds it back for ever, and cancel it."""
+def assert_waits_forever(cluster: Cluster, request: Request, reason: str) -> None:
+    """Submit a job, check why SLURM holds it forever, and cancel it."""
     job = submit(cluster, request, "--parsable").strip()
     query = ("squeue", "--noheader", "--format=%r", f"--jobs={job}")
     try:
@@ -92,7 +92,7 @@ def assert_waits_in_vain(cluster: Cluster, request: Request, reason: str) -> Non
         replace(REQUEST, partition="cpu,gpu", mem_mb=None, minutes=None, gpus=0),
     ],
 )
-def test_all_is_well(request_: Request, find: Find, cluster: Cluster) -> None:
+def test_possible_requests_have_no_problem(request_: Request, find: Find, cluster: Cluster) -> None:
     assert find(request_) == []
     submit(cluster, request_, "--test-only")
 
@@ -113,7 +113,7 @@ def test_all_is_well(request_: Request, find: Find, cluster: Cluster) -> None:
         ({"account": "${ACCOUNT}"}, "the environment variable ACCOUNT is not set."),
     ],
 )
-def test_what_the_cluster_refuses(
+def test_requests_that_the_cluster_refuses_are_reported(
     changes: dict[str, object], problem: str, find: Find, cluster: Cluster
 ) -> None:
     request = replace(REQUEST, **changes)  # type: ignore[arg-type]
@@ -124,29 +124,31 @@ def test_what_the_cluster_refuses(
         submit(cluster, request, "--test-only")
 
 
-def test_more_time_than_there_is(find: Find, cluster: Cluster) -> None:
+def test_a_time_above_the_limit_is_reported(find: Find, cluster: Cluster) -> None:
     request = replace(REQUEST, minutes=1_441)
     assert "1,441 minutes, but partition gpu gives at most 1,440 minutes" in only(find(request))
-    assert_waits_in_vain(cluster, request, "PartitionTimeLimit")
+    assert_waits_forever(cluster, request, "PartitionTimeLimit")
 
 
-def test_a_partition_that_is_down(find: Find, cluster: Cluster) -> None:
+def test_a_partition_that_is_down_is_reported(find: Find, cluster: Cluster) -> None:
     request = replace(REQUEST, partition="urgent")
     cluster.run("scontrol", "update", "PartitionName=urgent", "State=DOWN")
     try:
         assert "partition urgent is not up" in only(find(request))
-        assert_waits_in_vain(cluster, request, "PartitionDown")
+        assert_waits_forever(cluster, request, "PartitionDown")
     finally:
         cluster.run("scontrol", "update", "PartitionName=urgent", "State=UP")
     assert find(request) == []
 
 
-def test_hidden_and_empty_partitions(find: Find, cluster: Cluster) -> None:
+def test_hidden_partitions_are_found_and_empty_partitions_are_reported(
+    find: Find, cluster: Cluster
+) -> None:
     cluster.run("scontrol", "create", "PartitionName=secret", "Nodes=ALL", "Hidden=YES")
     cluster.run("scontrol", "create", "PartitionName=empty", "MaxTime=30")
     try:
         assert find(replace(REQUEST, partition="secret")) == []
-        # Root sees it anyhow; others must ask for all.
+        # Root sees the hidden partition in any case; other users see it only with --all.
         nobody = ("setpriv", "--reuid=65534", "--clear-groups")
         assert "secret|" in cluster.run(*nobody, *SINFO)
         assert "secret|" not in cluster.run(*nobody, *(word for word in SINFO if word != "--all"))

@@ -1,4 +1,4 @@
-"""The shipped profile with the workflow itself: what sites and their modules ask for."""
+"""The shipped profile works with the workflow itself and with the peculiarities of sites."""
 
 import datetime
 import itertools
@@ -16,7 +16,7 @@ from slurm.conftest import FEW, Prepared, SlurmWorkflow
 from support.running import ROOT
 
 
-def test_gres_keeps_the_cap_of_jobs_with_gpus(shards: SlurmWorkflow) -> None:
+def test_gres_keeps_the_limit_of_gpu_jobs(shards: SlurmWorkflow) -> None:
     shards.env["EMBED_GRES"] = "gpu:a100:1"
     shards.finish(shards.start("--resources", "gpu_jobs=1", **{**FEW, "sample": {"size": 20}}))
     attempts = shards.attempts()
@@ -24,7 +24,7 @@ def test_gres_keeps_the_cap_of_jobs_with_gpus(shards: SlurmWorkflow) -> None:
     assert len(attempts) == 2
     for before, after in itertools.pairwise(attempts):
         ended, started = map(datetime.datetime.fromisoformat, (before.end, after.start))
-        # A shard is seen to end while SLURM still cleans up behind its job.
+        # A run detects the end of a shard while SLURM still cleans up its job.
         assert (started - ended).total_seconds() > -3
 
 
@@ -34,15 +34,15 @@ def read_only_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
     mounted = subprocess.run(mount, capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr}")
+        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr}")
     yield home
     subprocess.run(["umount", str(home)], check=True)
 
 
-def test_modules_of_a_site_and_a_read_only_home(
+def test_python_packages_of_a_site_and_a_read_only_home_have_no_effect(
     shards: SlurmWorkflow, short: Prepared, read_only_home: Path, tmp_path: Path
 ) -> None:
-    """The run and its jobs use what they were installed with."""
+    """The run and its jobs use only the packages that they were installed with."""
     for name in ("numpy", "msgspec"):
         package = tmp_path / "foreign" / name / "__init__.py"
         package.parent.mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_modules_of_a_site_and_a_read_only_home(
         "HOME": str(read_only_home),
     }
     command = shards.command
-    # As the first line of .venv/bin/snakemake starts it.
+    # The same options as in the first line of .venv/bin/snakemake.
     shards.command = lambda *options: [sys.executable, "-Es", *command(*options)[1:]]  # type: ignore[method-assign]
     output = shards.finish(shards.start(**FEW)).output
     assert "Traceback" not in output
@@ -63,33 +63,31 @@ def test_modules_of_a_site_and_a_read_only_home(
     assert (shards.embeddings() * short.embeddings[:40]).sum(axis=1).min() > 0.99999
 
 
-def test_an_input_from_the_future(shards: SlurmWorkflow) -> None:
+def test_an_input_dated_in_the_future_is_reported(shards: SlurmWorkflow) -> None:
     drawn = shards.results / "drawn.parquet"
     os.utime(drawn, (time.time() + 3600,) * 2)
     output = shards.finish(shards.start(**FEW), code=1).output
-    assert (
-        f"Nothing was submitted, because:\n{drawn.relative_to(shards.folder)} is dated " in output
-    )
+    assert f"No job was submitted:\n{drawn.relative_to(shards.folder)} is dated " in output
     assert f"touch {drawn.relative_to(shards.folder)}" in output
     assert shards.attempts() == []
 
 
-def test_a_type_of_gpu_that_the_cluster_lacks(shards: SlurmWorkflow) -> None:
+def test_an_unknown_gpu_type_is_reported(shards: SlurmWorkflow) -> None:
     shards.env["EMBED_GRES"] = "gpu:v100:1"
     output = shards.finish(shards.start(**FEW), code=1).output
-    assert "Nothing was submitted, because:\nembed_shard: sbatch would refuse its jobs (" in output
+    assert "No job was submitted:\nembed_shard: sbatch would refuse its jobs (" in output
     assert "Requested node configuration is not available" in output
     assert shards.attempts() == []
 
 
-def test_setting_up_asks_the_cluster(
+def test_site_settings_are_detected_from_the_cluster(
     shards: SlurmWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in shards.cluster.env.items():
         monkeypatch.setenv(name, value)
     entries = site.propose()
     assert entries == {"account": "root", "cpu_partition": "cpu", "gpu_partition": "cpu"}
-    # Where --gpus is unknown, as with select/linear.
+    # --gpus may not be supported, as with select/linear.
     sbatch = tmp_path / "bin/sbatch"
     sbatch.parent.mkdir()
     sbatch.write_text(
@@ -100,10 +98,10 @@ def test_setting_up_asks_the_cluster(
     assert site.propose() == {**entries, "gres": "gpu:1"}
 
 
-def test_the_file_of_the_site_is_what_the_profile_reads(
+def test_the_profile_reads_the_site_file(
     shards: SlurmWorkflow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In the words of the profile; environment variables come first."""
+    """Environment variables take precedence over the site file."""
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump({"account": "mine", "gpu_partition": "a100"}))
     monkeypatch.setattr(site, "SITE", file)

@@ -20,7 +20,7 @@ TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 
 
 class TextEncoder(Encoder):
-    """An encoder for unresolved settings, with its tokenizer."""
+    """An encoder that accepts unresolved settings and includes the tokenizer."""
 
     def __init__(
         self,
@@ -69,14 +69,14 @@ def make_like(source: Path, folder: Path, **config: Any) -> Path:
 def random_model(config: Any, seed: int = 0) -> Any:
     """Return a float32 model whose weights depend only on the config and the seed.
 
-    The usual initial weights are so small that all texts get nearly the same vector, and a comparison of
-    vectors could not fail. Here every layer adds about as much as it gets.
+    With the usual small initial weights, all texts get nearly the same vector, and a comparison of vectors could not
+    fail. With these weights, the output of every layer is about as large as its input.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = transformers.AutoModel.from_config(config, dtype=torch.float32).eval()
         for name, weight in model.named_parameters():
-            # Position and type embeddings are the same in all texts, so they stay small.
+            # Position and type embeddings are the same for all texts, so they stay small.
             if "position_embed" in name or "token_type" in name:
                 torch.nn.init.normal_(weight, std=0.2)
             elif "embed_tokens" in name or "word_embeddings" in name:

@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they write is what they say; how fast anything is, is no matter here."""
+"""The benchmarks run and write the expected tables; speed is not tested here."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from support.running import ROOT
 
 
 def bench(program: str, *arguments: object) -> str:
-    """Run a program of ``bench``; return what it printed."""
+    """Run a program of ``bench`` and return its output."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "bench" / program), *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -39,7 +39,7 @@ def test_encode_compares_all_contenders_on_the_same_texts(
     assert names.count("the notebook's loop") == 1
     assert all(f"| {name} |" in table for name in rows)
     assert result["papers"] == 8
-    assert result["tokens"] == 8 * 32  # all are longer
+    assert result["tokens"] == 8 * 32  # all texts are longer
     for name, row in rows.items():
         least = 0.99999 if row["dtype"] == "float32" else 0.99
         assert row["cosine_least"] > least or "notebook" in name
@@ -48,7 +48,7 @@ def test_encode_compares_all_contenders_on_the_same_texts(
     assert result["job"]["seconds"] > result["job"]["embedding_seconds"] > 0
 
 
-def test_the_memory_of_a_job_is_its_own_and_not_that_of_its_starter(tmp_path: Path) -> None:
+def test_the_memory_of_a_job_excludes_the_memory_of_its_parent(tmp_path: Path) -> None:
     start = f"""
 import pathlib, subprocess, sys
 sys.path[:0] = [{str(ROOT / "bench")!r}, {str(ROOT / "workflow/scripts")!r}]
@@ -61,7 +61,7 @@ subprocess.run(job.watched(takes_128_mib, pathlib.Path(sys.argv[1])), check=True
     assert 2**17 < int((tmp_path / "memory").read_text()) < 2**18  # KiB
 
 
-def test_scaling_tells_how_a_job_spends_its_time(
+def test_scaling_reports_the_time_of_each_part_of_a_job(
     minilm: Path, made_snapshot: Path, tmp_path: Path
 ) -> None:
     model = make_bert(minilm, tmp_path / "bert")
@@ -93,7 +93,7 @@ def test_filter_compares_all_contenders_on_the_same_snapshot(
     assert list(tmp_path.iterdir()) == [snapshot]
 
 
-def test_a_snapshot_larger_than_the_disk_is_not_begun(tmp_path: Path) -> None:
+def test_a_snapshot_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, ROOT / "bench/make_snapshot.py", tmp_path / "snapshot.json"),

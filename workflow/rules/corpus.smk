@@ -1,4 +1,4 @@
-# Filter the snapshot, and put its papers in drawing order.
+# Filter the snapshot and put its papers in drawing order.
 
 
 rule filter_papers:
@@ -17,13 +17,13 @@ rule filter_papers:
     resources:
         mem="2GB",
         runtime="60m",
-        # Not an input: its path and its time do not matter. Why it is a resource: see common.smk.
+        # Not an input, because its path and its modification time do not matter. Why it is a resource: see common.smk.
         snapshot=lambda wildcards: str(SNAPSHOT),
     params:
         categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],
         format=FORMAT,
-        # Names of columns may have braces, which a function keeps from being taken for wildcards.
+        # Column names may contain braces; Snakemake does not parse the result of a function for wildcards.
         columns=lambda wildcards: json.dumps(config["corpus"].get("columns")),
     message:
         "Filtering the snapshot"
@@ -51,7 +51,7 @@ rule sample_papers:
     resources:
         mem="4GB",
         runtime="60m",
-        # Only compared with the number of papers. Why it is not a parameter: see common.smk.
+        # It is only compared with the number of papers. Why it is not a parameter: see common.smk.
         sample_size=config["sample"]["size"],
     params:
         seed=config["sample"]["seed"],

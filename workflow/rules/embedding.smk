@@ -1,7 +1,7 @@
-# Look up which texts have vectors, embed those that have none in shards, and merge the vectors of the sample.
+# Look up which texts have vectors, embed the other texts in shards, and merge the vectors of the sample.
 
 
-# A checkpoint, as the number of shards depends on what is found. Local, so that nothing waits in a queue for it.
+# A checkpoint, because the number of shards depends on the result. A local rule, so that it does not wait in a queue.
 checkpoint find_vectors:
     input:
         drawn="<results>/drawn.parquet",
@@ -33,7 +33,7 @@ checkpoint find_vectors:
 
 rule embed_shard:
     input:
-        # The name of the shard stands for its texts and settings, so times do not matter.
+        # The name of the shard contains a hash of its texts and settings, so modification times do not matter.
         papers=ancient("<results>/drawn.parquet"),
         missing=ancient("<results>/{model}/missing.npy"),
         model=ancient("resources/models/{model}"),
@@ -61,7 +61,7 @@ rule embed_shard:
         encoder=lambda wildcards: json.dumps(lookup_of(wildcards)["encoder"]),
         store=lambda wildcards: f"{RESULTS}/{wildcards.model}/vectors",
     message:
-        "Embedding texts {params.start} to {params.stop} of those without vectors with {wildcards.model}"
+        "Embedding texts {params.start} to {params.stop} of the texts without vectors with {wildcards.model}"
         " (device: {resources.device}, GPUs: {resources.gpu}, memory: {resources.mem_mb} MB, minutes: {resources.runtime})"
     shell:
         'HF_HUB_OFFLINE=1 python3 "$SCRIPTS/embed_shard.py" --papers {input.papers:q} --rows {input.missing:q}'
@@ -101,7 +101,7 @@ rule merge_vectors:
             currency.request_of(config, wildcards.model)
         ),
     message:
-        "Checking and merging the vectors of {wildcards.model}"
+        "Verifying and merging the vectors of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/merge_vectors.py" --drawn {input.drawn:q} --drawn-report {input.drawn_report:q}'
         " --filter-report {input.filter_report:q} --lookup {input.lookup:q} --model {input.model:q}"

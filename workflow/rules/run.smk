@@ -1,8 +1,8 @@
-# One run, one config; and results are judged by their content. This file contains no rules.
+# A run uses one config, and its outputs are checked by their content. This file contains no rules.
 
 from arxiv_embeddings.config import currency
 
-# The config with all defaults, as this run began. Its jobs read this file and no other (common.smk).
+# The config with all defaults at the start of this run. The jobs read only this file (see common.smk).
 RUN_CONFIG = run_config.path_of(config, RESULTS / "runs")
 
 if workflow.is_main_process:
@@ -10,9 +10,9 @@ if workflow.is_main_process:
     os.environ[RUN_CONFIGS] = f"{begun}{os.pathsep}{RUN_CONFIG.absolute()}"
     CONFIG_SUMS = run_config.file_sums(map(Path, workflow.configfiles))
     if not workflow.modifier.skip_configfile:
-        # Snakemake would hand these to the jobs as --configfile.
+        # Otherwise Snakemake would pass these files to the jobs with --configfile.
         workflow.config_settings.configfiles = []
-    # Outputs that are not what the config asks for, as the files beside them say.
+    # Outputs that do not match the config according to their records.
     OUTDATED = currency.outdated(
         config,
         snapshot=SNAPSHOT,
@@ -24,16 +24,17 @@ if workflow.is_main_process:
 
 
 def begin_run(wildcards):
-    """Make Snakemake run the jobs of outdated outputs; an input function without an input.
+    """Make Snakemake run the jobs of outdated outputs; this input function returns no input.
 
-    Snakemake judges by times, and by what it remembers in .snakemake; people copy, touch and delete both.
+    Snakemake itself compares modification times and its records in .snakemake, but people copy, touch and delete
+    files and records.
     """
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(map(str, OUTDATED))
         if not workflow.dryrun:
             if future := currency.end_future(RESULTS, Path("resources/models")):
                 print(
-                    f"{future} results were dated in the future; they are dated now.",
+                    f"{future} results were dated in the future. Their times were set to now.",
                     file=sys.stderr,
                 )
             run_config.save(config, RUN_CONFIG.parent)
@@ -41,10 +42,10 @@ def begin_run(wildcards):
 
 
 def report_edits():
-    """Print which config files were edited during the run, which had no effect on it."""
+    """Print which config files were edited during the run; the edits had no effect on it."""
     if files := run_config.edited(CONFIG_SUMS):
         print(
-            f"{', '.join(map(str, files))} was edited during this run. The run used the config that it began with: "
+            f"{', '.join(map(str, files))} was edited during this run. The run used the config from its start: "
             f"{RUN_CONFIG}",
             file=sys.stderr,
         )

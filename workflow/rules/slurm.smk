@@ -10,7 +10,7 @@ from arxiv_embeddings.slurm import clock, jobs, limits, preflight, run_record, s
 
 
 def write_run_record():
-    """Record what this run was started to compute, for `make status` and the summary."""
+    """Record what this run will compute, for `make status` and the summary."""
     record = {
         "papers": SAMPLE_SIZE,
         "shard_size": SHARD_SIZE,
@@ -22,7 +22,7 @@ def write_run_record():
 
 
 def submitted_jobs():
-    """Return a job of each rule that will be submitted, the shards among them that are not planned yet."""
+    """Return one job of each rule that will be submitted, including shards that are not known yet."""
     needed = workflow.dag.needrun_jobs()
     found = {job.rule.name: job for job in needed if not job.is_local}
     embed_shard = rules.embed_shard.rule
@@ -53,7 +53,7 @@ def resource_requests():
 
 
 def refusals():
-    """Ask sbatch about a job of each rule; it knows types of GPUs, features and limits."""
+    """Ask sbatch about one job of each rule; sbatch checks GPU types, features and limits."""
     return [
         f"{name}: sbatch would refuse its jobs ({words}). Change what is requested in {preflight.PROFILE}."
         for name, job in submitted_jobs().items()
@@ -63,8 +63,8 @@ def refusals():
 
 
 def check_before_submission():
-    """Stop before the first job is submitted if a problem is found that would stop the run."""
-    # The log of the library names the checks that could not be made.
+    """Stop before the first job is submitted if the checks find a problem."""
+    # The library logs which checks could not be made.
     checks = logging.getLogger("arxiv_embeddings")
     checks.addHandler(logging.StreamHandler())
     checks.setLevel(logging.INFO)
@@ -94,7 +94,7 @@ def check_before_submission():
 
 
 def print_run_summary():
-    """Print how the shards went, from their manifests and SLURM's accounting."""
+    """Print a summary of the shards from their manifests and SLURM's accounting."""
     record = run_record.read_run_record(RESULTS)
     history = jobs.job_history(record)
     print("\n".join(status.summary_lines(record, history)), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Embed one shard: compute the vectors that the store lacks. Runs by itself where only torch and transformers are installed."""
+"""Embed one shard: compute the vectors that the store lacks. This script needs only torch and transformers."""
 
 import argparse
 import faulthandler
@@ -27,8 +27,8 @@ from arxiv_embeddings.embedding.store import groups, pieces_in
 
 log = logging.getLogger(__name__)
 
-# What a killed job has to do again, at most, for each device. A batch never crosses a chunk. GPU batches are
-# large: with chunks of 256 papers a third of each batch would be padding.
+# A killed job loses at most this work per device. A batch never crosses a chunk. GPU batches are large: with
+# chunks of 256 papers a third of each batch would be padding.
 PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
     torch.set_num_threads(arguments.threads)
-    # For the tokenizer, which otherwise takes all cores.
+    # Without this, the tokenizer uses all cores.
     os.environ["RAYON_NUM_THREADS"] = str(arguments.threads)
     checkpoint = checkpoint_identity(arguments.model)
     settings = resolve(arguments.encoder, arguments.model)
@@ -48,7 +48,8 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
         rows = np.load(arguments.rows, allow_pickle=False)[arguments.start : arguments.stop]
     left = missing_rows(arguments, rows, settings)
     watchdog.progress()
-    if len(left):  # only then are the device and the model's weights needed
+    # The device and the model's weights are needed only if vectors are missing.
+    if len(left):
         device, *more = choose_devices(arguments.device, arguments.gpus)
         settings = resolve_for(settings, arguments.model, device)
         left = missing_rows(arguments, rows, settings)
@@ -87,7 +88,7 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
 def missing_rows(
     arguments: argparse.Namespace, rows: np.ndarray, settings: EncoderSettings
 ) -> np.ndarray:
-    """Return those of ``rows`` whose texts no piece of the store has, made with ``settings``."""
+    """Return those of ``rows`` whose texts have no vector in the store with ``settings``."""
     candidates = groups(pieces_in(arguments.store), checkpoint_identity(arguments.model), settings)
     found = [rows_to_embed(arguments.papers, rows, group) for group in candidates]
     return min(found, key=len, default=rows)
@@ -106,22 +107,31 @@ if __name__ == "__main__":
         help="drawn papers: Parquet, or JSON lines with id and topic",
     )
     parser.add_argument(
-        "--rows", type=Path, help=".npy file with the rows of the papers to embed; otherwise all"
+        "--rows",
+        type=Path,
+        help=".npy file with the rows of the papers to embed; by default all rows",
     )
-    parser.add_argument("--start", type=int, required=True, help="place of the first row")
-    parser.add_argument("--stop", type=int, required=True, help="place after the last row")
+    parser.add_argument("--start", type=int, required=True, help="position of the first row")
+    parser.add_argument("--stop", type=int, required=True, help="position after the last row")
     parser.add_argument("--shard", required=True, help="name of the shard")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument(
         "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
     )
     parser.add_argument(
-        "--device", choices=["cuda", "cpu"], default="cpu", help="cuda: the GPUs the job was given"
+        "--device",
+        choices=["cuda", "cpu"],
+        default="cpu",
+        help="cuda: the GPUs that the job was given",
     )
-    parser.add_argument("--gpus", type=int, default=0, help="how many of them; 0: all it sees")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads the job was given")
     parser.add_argument(
-        "--tokens-per-batch", type=tokens_per_batch, help="speed setting; auto: by the device"
+        "--gpus", type=int, default=0, help="number of GPUs to use; 0: all visible GPUs"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads that the job was given")
+    parser.add_argument(
+        "--tokens-per-batch",
+        type=tokens_per_batch,
+        help="affects only the speed; auto: chosen for the device",
     )
     parser.add_argument(
         "--no-progress-minutes",

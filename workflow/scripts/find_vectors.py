@@ -1,4 +1,4 @@
-"""Look up which texts of the sample have no vector in the store yet; only those are embedded."""
+"""Look up which texts of the sample have no vector in the store yet; only these are embedded."""
 
 import argparse
 from pathlib import Path
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
         store_folder=arguments.store,
     )
     if len(found.missing):
-        # The settings may be other ones than those that the checkpoint was fetched for.
+        # The settings may have changed since the checkpoint was fetched.
         judge(arguments.model, arguments.encoder)
     with written_beside(arguments.missing) as partial, partial.open("wb") as file:
         np.save(file, found.missing, allow_pickle=False)
@@ -39,20 +39,23 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file of drawn papers")
     parser.add_argument("--size", type=size, required=True, help="papers in the sample, or all")
-    parser.add_argument("--shard-size", type=int, required=True, help="papers in a shard")
+    parser.add_argument("--shard-size", type=int, required=True, help="papers per shard")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument(
         "--encoder", type=EncoderSettings.from_json, required=True, help="encoder settings (JSON)"
     )
     parser.add_argument(
-        "--device", choices=["cuda", "cpu"], required=True, help="what shards are embedded on"
+        "--device", choices=["cuda", "cpu"], required=True, help="device that embeds the shards"
     )
     parser.add_argument("--store", type=Path, required=True, help="folder of the vector store")
     parser.add_argument(
-        "--old-shards", type=Path, required=True, help="folder of shards of version 0.1.0, if any"
+        "--old-shards",
+        type=Path,
+        required=True,
+        help="folder of shards of version 0.1.0; it need not exist",
     )
     parser.add_argument(
-        "--missing", type=Path, required=True, help=".npy file to write: rows to embed"
+        "--missing", type=Path, required=True, help=".npy file to write, with the rows to embed"
     )
     parser.add_argument("--lookup", type=Path, required=True, help="JSON file to write")
     run(main, parser)

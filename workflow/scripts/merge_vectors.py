@@ -1,4 +1,4 @@
-"""Check all vectors of a sample and merge them into one matrix with the papers of its rows."""
+"""Verify all vectors of a sample and merge them into one matrix with the papers of its rows."""
 
 import argparse
 import json

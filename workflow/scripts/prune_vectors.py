@@ -1,4 +1,4 @@
-"""List the vectors that no result uses any more; remove them with --delete."""
+"""List the vectors that no result uses; remove them with --delete."""
 
 import argparse
 import sys
@@ -36,6 +36,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of all results"
     )
-    parser.add_argument("--delete", action="store_true", help="remove what is listed")
+    parser.add_argument("--delete", action="store_true", help="remove the listed files")
     arguments = parser.parse_args()
     sys.exit(main(arguments.results, arguments.delete))

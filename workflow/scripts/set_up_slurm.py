@@ -1,4 +1,4 @@
-"""Ask the cluster for account, partitions and the way to ask for GPUs, and write them for the profile."""
+"""Detect the account, the partitions and the way to request GPUs, and write them for the profile."""
 
 import sys
 
@@ -9,7 +9,7 @@ from arxiv_embeddings.slurm.site import HEADER, SITE, propose
 
 def main() -> None:
     if SITE.exists():
-        sys.exit(f"{SITE} exists: change it by hand, or delete it and run this again.")
+        sys.exit(f"{SITE} exists. Edit it by hand, or delete it and run this again.")
     try:
         entries = propose()
     except NoAnswerError as error:
@@ -18,7 +18,7 @@ def main() -> None:
     print(f"Written to {SITE}:\n{SITE.read_text()}")
     if "gpu_partition" not in entries:
         print(
-            "sinfo shows no partition with GPUs. Ask your site, and write its name as gpu_partition."
+            "sinfo shows no partition with GPUs. Ask your site for its name, and write it as gpu_partition."
         )
     print("Other partitions: sinfo. Other accounts: sacctmgr show associations user=$USER")
     print("Next: snakemake --profile slurm -n")

@@ -12,7 +12,7 @@ from support.models import TextEncoder, make_bert, topics
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Let small models run on one thread; on more they mostly wait for one another."""
+    """Run small models on one thread; several threads mostly wait for one another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -21,7 +21,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bert(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small checkpoint as the workflow fetches it."""
+    """A small checkpoint, fetched as in the workflow."""
     folder = tmp_path_factory.mktemp("models")
     fetch_model(str(make_bert(minilm, folder / "made")), None, folder / "fetched", SETTINGS)
     return folder / "fetched"
@@ -35,5 +35,5 @@ def loaded(bert: Path) -> TextEncoder:
 
 @pytest.fixture(scope="session")
 def texts(made_snapshot: Path) -> list[str]:
-    """Texts of different lengths, one empty and one beyond ASCII among them."""
+    """Texts of different lengths, including an empty text and a non-ASCII text."""
     return [*topics(made_snapshot, PAPERS - 2), "", "é $\\alpha$ 🪐"]

@@ -1,4 +1,4 @@
-"""Shards of version 0.1.0 move into the store; nothing that does not fit is taken or lost."""
+"""Shards of version 0.1.0 move into the store; shards that do not match are neither used nor deleted."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ class Old:
             (self.shards / f"{number:05d}.json").write_text(json.dumps(manifest))
 
     def adopt(self) -> None:
-        """Move what can be moved."""
+        """Move all matching shards."""
         adopt_shards(self.shards, self.drawn, self.model, self.store)
 
 
@@ -86,7 +86,8 @@ def test_nothing_is_embedded_again(old: Old) -> None:
         store_folder=old.store,
     )
     assert len(found.missing) == 0
-    old.adopt()  # there is nothing left to move
+    # Nothing is left to move.
+    old.adopt()
 
 
 def change(key: str, value: Any) -> Callable[[Old], None]:
@@ -97,7 +98,7 @@ def change(key: str, value: Any) -> Callable[[Old], None]:
     return damage
 
 
-def test_the_time_of_a_shard_that_was_resumed_is_not_known(old: Old) -> None:
+def test_the_time_of_a_resumed_shard_is_unknown(old: Old) -> None:
     change("papers_resumed", 5)(old)
     old.adopt()
     assert [piece.manifest.seconds for piece in pieces_in(old.store)] == [1.5, 0.0]
@@ -127,7 +128,7 @@ def flip(old: Old) -> None:
         change("vectors_sha256", None),
     ],
 )
-def test_what_does_not_fit_stays_where_it_is(
+def test_shards_that_do_not_match_stay_where_they_are(
     old: Old, damage: Callable[[Old], object], caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(old)
@@ -138,6 +139,8 @@ def test_what_does_not_fit_stays_where_it_is(
     assert "00001.npy stays where it is" in caplog.text
 
 
-def test_no_old_shards(tmp_path: Path, bert: Path, texts: list[str]) -> None:
+def test_a_missing_folder_of_old_shards_is_ignored(
+    tmp_path: Path, bert: Path, texts: list[str]
+) -> None:
     adopt_shards(tmp_path / "none", draw(tmp_path / "d", texts), bert, tmp_path / "vectors")
     assert not (tmp_path / "vectors").exists()

@@ -1,4 +1,4 @@
-"""The encoder gives every text its right vector, whatever stands beside it, and says what it cannot do."""
+"""The encoder returns the correct vector of every text in any batch, and reports unsupported requests."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ ODD_TEXTS = {
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Let small models run on one thread; on more they mostly wait for one another."""
+    """Run small models on one thread; several threads mostly wait for one another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -88,14 +88,14 @@ def texts(made_snapshot: Path) -> list[str]:
 
 
 def load(folder: Path, tokens_per_batch: int | None = None, **settings: Any) -> TextEncoder:
-    """Return an encoder on the CPU, in float32 unless said otherwise."""
+    """Return an encoder on the CPU, in float32 by default."""
     return TextEncoder(
         folder, EncoderSettings(**{"dtype": "float32", **settings}), CPU, tokens_per_batch
     )
 
 
 def with_budget(encoder: TextEncoder, tokens_per_batch: int) -> TextEncoder:
-    """Return the same encoder, its model shared, with another budget."""
+    """Return a copy of the encoder that shares its model but has another budget."""
     other = copy.copy(encoder)
     other._tokens_per_batch = tokens_per_batch
     return other
@@ -110,7 +110,7 @@ def one_by_one(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
 
 
 def copy_of(folder: Path, target: Path) -> Path:
-    """Copy a checkpoint with its weights, to be damaged."""
+    """Copy a checkpoint with its weights, so that a test can damage the copy."""
     copy_files(folder, target)
     shutil.copyfile(folder / "model.safetensors", target / "model.safetensors")
     return target
@@ -145,7 +145,9 @@ def test_every_position_is_in_one_batch(lengths: list[int], budget: int) -> None
 
 
 @lengths_and_budget
-def test_batches_keep_the_budget_except_for_one_long_text(lengths: list[int], budget: int) -> None:
+def test_batches_stay_within_the_budget_except_for_one_long_text(
+    lengths: list[int], budget: int
+) -> None:
     for batch in plan_batches(lengths, budget):
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= budget
 
@@ -166,7 +168,7 @@ def test_a_job_for_the_cpu_runs_on_the_cpu() -> None:
     assert choose_device("cpu") == CPU
 
 
-def test_a_job_with_a_gpu_that_sees_none_fails_with_the_name_of_the_node(
+def test_a_job_that_does_not_see_its_gpu_fails_and_names_the_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -174,7 +176,7 @@ def test_a_job_with_a_gpu_that_sees_none_fails_with_the_name_of_the_node(
         choose_device("cuda")
 
 
-def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
+def test_the_command_never_falls_back_to_the_cpu(
     bert: Path, tmp_path: Path, script: Script
 ) -> None:
     drawn = draw(tmp_path / "drawn.parquet", ["one text", "another"])
@@ -207,7 +209,7 @@ def test_the_command_never_runs_on_the_cpu_instead_of_a_gpu(
         (set(), torch.float32),
     ],
 )
-def test_dtype_auto_goes_by_the_flags_of_the_processor(
+def test_dtype_auto_depends_on_the_flags_of_the_processor(
     monkeypatch: pytest.MonkeyPatch, flags: set[str], best: torch.dtype
 ) -> None:
     monkeypatch.setattr(devices, "cpu_flags", lambda: flags)
@@ -227,7 +229,7 @@ def test_dtype_auto_goes_by_the_flags_of_the_processor(
         ((7, 0), None, torch.float32),
     ],
 )
-def test_dtype_auto_goes_by_the_capability_of_the_gpu_and_the_checkpoint(
+def test_dtype_auto_depends_on_the_gpu_and_the_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
     capability: tuple[int, int],
     declared: str | None,
@@ -256,7 +258,7 @@ def test_float16_is_refused_on_the_cpu() -> None:
         choose_dtype("float16", CPU)
 
 
-# Right vectors
+# Correct vectors
 
 
 KINDS = [
@@ -270,16 +272,16 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("kind", "pooling"), KINDS)
-def test_small_checkpoints_tell_texts_apart(
+def test_small_checkpoints_give_different_texts_different_vectors(
     folders: dict[str, Path], texts: list[str], kind: str, pooling: str
 ) -> None:
-    """So that every comparison below can fail."""
+    """Otherwise the comparisons below could not fail."""
     vectors = encode(load(folders[kind], pooling=pooling, max_length=128), texts)
     for shift in range(1, len(texts)):
         assert cosines(vectors, np.roll(vectors, shift, axis=0)).max() < 0.99
 
 
-def test_minilm_is_as_in_sentence_transformers_on_real_papers(
+def test_minilm_gives_the_vectors_of_sentence_transformers_on_real_papers(
     minilm: Path, real_snapshot: Path
 ) -> None:
     torch.set_num_threads(os.cpu_count() or 1)
@@ -293,7 +295,7 @@ def test_minilm_is_as_in_sentence_transformers_on_real_papers(
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
-def test_qwen3_is_as_in_sentence_transformers(qwen3: Path, texts: list[str]) -> None:
+def test_qwen3_gives_the_vectors_of_sentence_transformers(qwen3: Path, texts: list[str]) -> None:
     reference = SentenceTransformer(str(qwen3), device="cpu")
     reference.max_seq_length = 128
     papers = [*texts, *ODD_TEXTS.values()]
@@ -301,7 +303,7 @@ def test_qwen3_is_as_in_sentence_transformers(qwen3: Path, texts: list[str]) -> 
     assert cosines(vectors, reference.encode(papers)).min() >= 0.999999
 
 
-def test_a_checkpoint_saved_by_sentence_transformers_is_understood(
+def test_a_checkpoint_saved_by_sentence_transformers_can_be_read(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
     reference = SentenceTransformer(str(bert), device="cpu")
@@ -311,7 +313,7 @@ def test_a_checkpoint_saved_by_sentence_transformers_is_understood(
     assert cosines(vectors, reference.encode(texts)).min() >= 0.999999
 
 
-def test_qwen3_is_the_last_token_of_the_plain_model(qwen3: Path, texts: list[str]) -> None:
+def test_qwen3_gives_the_last_token_of_the_plain_model(qwen3: Path, texts: list[str]) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(qwen3)
     model = transformers.AutoModel.from_pretrained(qwen3, dtype=torch.float32)
     encoder = load(qwen3, pooling="last", normalize=False, max_length=512)
@@ -319,12 +321,12 @@ def test_qwen3_is_the_last_token_of_the_plain_model(qwen3: Path, texts: list[str
     for text, vector in zip(texts, vectors, strict=True):
         tokens = tokenizer(text, truncation=True, max_length=512, return_tensors="pt")
         with torch.inference_mode():
-            wanted = model(**tokens).last_hidden_state[0, -1]
-        np.testing.assert_allclose(vector, wanted.numpy(), atol=1e-4)
+            expected = model(**tokens).last_hidden_state[0, -1]
+        np.testing.assert_allclose(vector, expected.numpy(), atol=1e-4)
 
 
 def notebook_vectors(folder: Path, texts: Sequence[str], batch_size: int) -> np.ndarray:
-    """Embed as the notebook did: the mean over all columns of the batch, padding included."""
+    """Embed as in the notebook: the mean over all columns of the batch, including padding."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32)
     options = {"padding": True, "truncation": True, "max_length": 512, "return_tensors": "pt"}
@@ -337,7 +339,7 @@ def notebook_vectors(folder: Path, texts: Sequence[str], batch_size: int) -> np.
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-def test_mean_is_the_notebooks_with_batches_of_one_and_not_of_32(
+def test_mean_equals_the_notebooks_with_batches_of_one_but_not_of_32(
     folders: dict[str, Path], made_snapshot: Path, kind: str
 ) -> None:
     papers = topics(made_snapshot, 32)
@@ -350,7 +352,7 @@ def test_mean_is_the_notebooks_with_batches_of_one_and_not_of_32(
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("max_length", [8, 128, 512])
 @pytest.mark.parametrize(("kind", "pooling"), KINDS)
-def test_vectors_depend_on_nothing_but_the_text(
+def test_vectors_depend_only_on_the_text(
     folders: dict[str, Path],
     texts: list[str],
     kind: str,
@@ -376,15 +378,16 @@ def test_bfloat16_is_close_to_float32(
         load(folders[kind], dtype=dtype, pooling="mean") for dtype in ("bfloat16", "float32")
     )
     assert (lower.settings.dtype, full.settings.dtype) == ("bfloat16", "float32")
-    vectors, wanted = encode(lower, texts), encode(full, texts)
+    vectors, expected = encode(lower, texts), encode(full, texts)
     assert vectors.dtype == np.float32
-    assert cosines(vectors, wanted).min() >= 0.999
-    assert not np.allclose(vectors, wanted, rtol=1e-6, atol=1e-7)  # or nothing was in bfloat16
+    assert cosines(vectors, expected).min() >= 0.999
+    # Equal vectors would mean that nothing was computed in bfloat16.
+    assert not np.allclose(vectors, expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last", "cls"])
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-def test_odd_texts_have_the_vectors_of_the_plain_model(
+def test_unusual_texts_get_the_vectors_of_the_plain_model(
     folders: dict[str, Path], texts: list[str], kind: str, pooling: str
 ) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folders[kind])
@@ -399,16 +402,16 @@ def test_odd_texts_have_the_vectors_of_the_plain_model(
     for text, vector in zip(ODD_TEXTS.values(), vectors, strict=False):
         tokens = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
         with torch.inference_mode():
-            wanted = pooled[pooling](model(**tokens).last_hidden_state[0])
-        np.testing.assert_allclose(vector, wanted.numpy(), atol=1e-4)
+            expected = pooled[pooling](model(**tokens).last_hidden_state[0])
+        np.testing.assert_allclose(vector, expected.numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-def test_the_sides_and_the_token_of_padding_do_not_matter(
+def test_the_padding_side_and_token_of_the_tokenizer_have_no_effect(
     folders: dict[str, Path], texts: list[str], tmp_path: Path, kind: str
 ) -> None:
-    """What is padded is padded here, on the right, and never seen: a tokenizer may lack the token."""
-    wanted = encode(load(folders[kind], 10**6), texts)
+    """The encoder itself pads on the right and masks the padding, so a tokenizer needs no padding token."""
+    expected = encode(load(folders[kind], 10**6), texts)
     for side, token in (("left", True), ("right", False)):
         folder = copy_of(folders[kind], tmp_path / side)
 
@@ -421,7 +424,7 @@ def test_the_sides_and_the_token_of_padding_do_not_matter(
         (folder / "special_tokens_map.json").unlink(missing_ok=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         assert (tokenizer.padding_side, tokenizer.pad_token is not None) == (side, token)
-        np.testing.assert_array_equal(encode(load(folder, 10**6), texts), wanted)
+        np.testing.assert_array_equal(encode(load(folder, 10**6), texts), expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -429,12 +432,12 @@ def test_the_sides_and_the_token_of_padding_do_not_matter(
 def test_a_causal_model_needs_no_mask(
     qwen3: Path, texts: list[str], pooling: str, dtype: str
 ) -> None:
-    """Its two attention paths, without a mask and with one, give the same vectors."""
+    """Attention with and without a mask gives the same vectors."""
     unmasked = load(qwen3, 10**6, pooling=pooling, dtype=dtype, max_length=128)
     masked = copy.copy(unmasked)
     masked._causal = False
-    vectors, wanted = encode(unmasked, texts), encode(masked, texts)
-    assert cosines(vectors, wanted).min() >= (0.99999 if dtype == "float32" else 0.9999)
+    vectors, expected = encode(unmasked, texts), encode(masked, texts)
+    assert cosines(vectors, expected).min() >= (0.99999 if dtype == "float32" else 0.9999)
 
 
 def test_a_copy_on_another_device_has_the_same_vectors(bert: Path, texts: list[str]) -> None:
@@ -446,29 +449,29 @@ def test_a_copy_on_another_device_has_the_same_vectors(bert: Path, texts: list[s
     np.testing.assert_array_equal(encode(other, texts), encode(encoder, texts))
 
 
-def test_the_threads_of_a_cpu_compute_batches_of_their_own_to_the_same_bytes(
+def test_cpu_threads_compute_separate_batches_with_the_same_bytes(
     bert: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = set()
 
     def forward(encoder: Encoder, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         seen.add((threading.current_thread(), torch.get_num_threads()))
-        time.sleep(0.01)  # so that no thread takes all
+        time.sleep(0.01)  # otherwise one thread could compute all batches
         return plain(encoder, ids)
 
     plain = Encoder._forward
     monkeypatch.setattr(Encoder, "_forward", forward)
-    wanted = encode(load(bert, 500), texts)
+    expected = encode(load(bert, 500), texts)
     assert len(seen) == 1
     seen.clear()
     torch.set_num_threads(3)
-    np.testing.assert_array_equal(encode(load(bert, 500), texts), wanted)
+    np.testing.assert_array_equal(encode(load(bert, 500), texts), expected)
     assert len(seen) == 3
     assert {threads for _, threads in seen} == {1}
-    assert torch.get_num_threads() == 3  # the caller's own are as they were
+    assert torch.get_num_threads() == 3  # the caller's setting is unchanged
 
 
-def test_the_default_prompt_of_a_checkpoint_is_as_in_sentence_transformers(
+def test_the_default_prompt_of_a_checkpoint_is_used_as_in_sentence_transformers(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
     prompts = {"passage": "passage: ", "query": "query: "}
@@ -483,12 +486,12 @@ def test_the_default_prompt_of_a_checkpoint_is_as_in_sentence_transformers(
     assert cosines(vectors, encode(load(tmp_path, prompt="", max_length=256), texts)).max() < 0.999
 
 
-def test_no_texts_have_no_vectors(bert: Path) -> None:
+def test_an_empty_list_of_texts_gives_no_vectors(bert: Path) -> None:
     encoder = load(bert)
     assert encoder.encode([]).shape == (0, 64)
 
 
-def test_weights_with_nan_give_nan_and_no_made_up_numbers(
+def test_weights_with_nan_give_vectors_with_nan(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
     copy_of(bert, tmp_path)
@@ -519,7 +522,7 @@ def test_a_causal_model_keeps_no_cache(
 
 
 @pytest.mark.parametrize("max_length", [8, 64, 512])
-def test_rows_keep_the_head_of_the_text_and_its_end_token(
+def test_truncated_rows_keep_the_head_of_the_text_and_the_end_token(
     qwen3: Path, bert: Path, texts: list[str], max_length: int
 ) -> None:
     papers = [*texts, *ODD_TEXTS.values()]
@@ -533,7 +536,7 @@ def test_rows_keep_the_head_of_the_text_and_its_end_token(
             assert row == [*whole[: len(row) - 1], end]
 
 
-def test_the_head_is_kept_whatever_side_the_tokenizer_declares(
+def test_truncation_keeps_the_head_for_any_truncation_side_of_the_tokenizer(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
     copy_of(bert, tmp_path)
@@ -546,7 +549,7 @@ TEXT = {"Sequence": {"id": "A", "type_id": 0}}
 
 
 def edit_template(folder: Path, template: list[dict[str, Any]]) -> None:
-    """Change what a Qwen3 tokenizer puts around a text."""
+    """Change the special tokens that a Qwen3 tokenizer adds to a text."""
 
     def change(content: dict[str, Any]) -> None:
         content["post_processor"]["processors"][1]["single"] = template
@@ -572,7 +575,7 @@ def test_a_text_without_tokens_is_refused(qwen3: Path, tmp_path: Path) -> None:
     ],
     ids=["no special token", "a start token only", "no tokenizer.json"],
 )
-def test_last_token_pooling_without_an_end_token_is_refused_or_told(
+def test_last_token_pooling_without_an_end_token_is_refused_or_reported(
     qwen3: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Callable[[Path], None]
 ) -> None:
     change(copy_of(qwen3, tmp_path))
@@ -584,7 +587,7 @@ def test_last_token_pooling_without_an_end_token_is_refused_or_told(
     assert "end token" in refused + caplog.text
 
 
-def test_a_row_that_lost_its_end_token_is_refused(
+def test_a_row_without_the_end_token_is_refused(
     qwen3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokenizer = Tokenizer(qwen3, EncoderSettings(pooling="last", prompt=""))
@@ -594,7 +597,9 @@ def test_a_row_that_lost_its_end_token_is_refused(
         tokenizer.tokenize(["kept", "lost"])
 
 
-def test_the_prompt_stands_in_front_and_counts(qwen3: Path, texts: list[str]) -> None:
+def test_the_prompt_comes_first_and_counts_towards_the_length(
+    qwen3: Path, texts: list[str]
+) -> None:
     prompt = "Instruct: Identify the category of papers\nQuery:"
     encoder = load(qwen3, prompt=prompt, max_length=64)
     plain = load(qwen3, max_length=64)
@@ -622,17 +627,17 @@ def test_dimensions_are_cut_and_then_normalised(
     encoder = load(qwen3, normalize=normalize, dimensions=16)
     vectors = encode(encoder, texts)
     assert encoder.dimensions == 16
-    wanted = whole[:, :16]
+    expected = whole[:, :16]
     if normalize:
-        wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, wanted, atol=1e-4)
+        expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, expected, atol=1e-4)
 
 
-def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolved_settings_contain_no_auto(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "cpu_flags", lambda: {"avx512_bf16"})
     encoder = TextEncoder(bert, EncoderSettings(), CPU)
-    wanted = EncoderSettings(pooling="mean", normalize=True, dtype="bfloat16", prompt="")
-    assert encoder.settings == wanted
+    expected = EncoderSettings(pooling="mean", normalize=True, dtype="bfloat16", prompt="")
+    assert encoder.settings == expected
     assert encoder.dimensions == 64
 
 
@@ -645,7 +650,7 @@ def test_resolved_settings_hold_no_auto(bert: Path, monkeypatch: pytest.MonkeyPa
         ("qwen3", "dimensions", 65, "dimensions is 65, but the checkpoint's vectors have 64"),
     ],
 )
-def test_settings_beyond_the_checkpoint_are_refused(
+def test_settings_that_exceed_the_checkpoint_are_refused(
     folders: dict[str, Path], kind: str, setting: str, value: int, message: str
 ) -> None:
     load(folders[kind], **{setting: value - 1})
@@ -661,7 +666,7 @@ def test_a_qwen3_is_causal_and_a_bert_is_not(folders: dict[str, Path]) -> None:
     assert found == {"qwen3": CAUSAL, "bert": MASKED, "minilm": MASKED}
 
 
-def test_a_bert_whose_unused_tokens_are_alike_is_not_causal(
+def test_a_bert_with_equal_unused_tokens_is_not_causal(
     bert: Path, texts: list[str], tmp_path: Path
 ) -> None:
     def make_alike(weights: dict[str, torch.Tensor]) -> None:
@@ -701,7 +706,7 @@ def test_a_bert_needs_no_pooler(bert: Path, texts: list[str], tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-def test_cut_files_are_refused(
+def test_truncated_files_are_refused(
     folders: dict[str, Path], tmp_path: Path, kind: str, name: str
 ) -> None:
     file = copy_of(folders[kind], tmp_path) / name
@@ -790,7 +795,7 @@ def test_other_families_of_models(
     assert cosines(encode(encoder, texts), one_by_one(encoder, texts)).min() >= 0.99999
 
 
-def test_nothing_is_asked_of_the_network(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_does_not_use_the_network(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: asked.append(host))
     load(bert)
@@ -802,7 +807,7 @@ def test_nothing_is_asked_of_the_network(bert: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let every batch of more than so many tokens, padding included, run out of memory."""
+    """Simulate a lack of memory for every batch with more than this number of tokens, including padding."""
     limit = 300
 
     def forward(encoder: Encoder, ids: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -822,7 +827,7 @@ def test_out_of_memory_halves_the_budget_and_loses_no_vector(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     encoder = load(bert, tokens_per_batch=10**6, max_length=64)
-    wanted = one_by_one(encoder, texts)
+    expected = one_by_one(encoder, texts)
     papers = tokens = 0
 
     def report(more_papers: int, more_tokens: int) -> None:
@@ -832,27 +837,25 @@ def test_out_of_memory_halves_the_budget_and_loses_no_vector(
     ids = encoder.tokenize(texts)
     with caplog.at_level(logging.WARNING):
         vectors = encoder.encode(ids, report)
-    assert cosines(vectors, wanted).min() >= 0.99999
+    assert cosines(vectors, expected).min() >= 0.99999
     assert (papers, tokens) == (len(texts), sum(map(len, ids)))
     said = [line for line in caplog.messages if "Out of memory" in line]
     assert [int(line.split()[6]) for line in said] == [768, 384, 192]
-    assert said[-1] == "Out of memory: going on with 192 tokens a batch."
+    assert said[-1] == "Out of memory: continuing with 192 tokens per batch."
     caplog.clear()
-    encoder.encode(ids)  # what was learned is kept
+    encoder.encode(ids)  # the smaller budget is kept
     assert not caplog.messages
 
 
-def test_a_text_too_large_for_the_memory_is_refused(
+def test_a_text_that_does_not_fit_in_memory_is_refused(
     bert: Path, texts: list[str], small_memory: int
 ) -> None:
     encoder = load(bert, max_length=512)
-    with pytest.raises(
-        InputError, match=r"not suffice for one text of 512 tokens.*Lower max_length"
-    ):
+    with pytest.raises(InputError, match=r"too small for one text of 512 tokens.*Lower max_length"):
         encode(encoder, ["short", texts[0] * 8])
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(
+def test_other_errors_are_not_handled_as_a_lack_of_memory(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forward(*_: object) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Which texts are to be embedded is known before a GPU is asked for."""
+"""The look-up finds the texts to embed before a GPU is requested."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ class Store:
         )
 
     def find(self, papers: int = PAPERS, device: str = "cpu", **settings: Any) -> Lookup:
-        """Look up the first papers."""
+        """Look up the first drawn papers."""
         return find_vectors(
             self.drawn,
             papers,
@@ -57,7 +57,7 @@ def store(tmp_path: Path, bert: Path, texts: list[str]) -> Store:
     return Store(tmp_path, bert, texts)
 
 
-def test_nothing_is_there_at_first(store: Store) -> None:
+def test_an_empty_store_lacks_all_texts(store: Store) -> None:
     found = store.find()
     assert found.missing.tolist() == list(range(PAPERS))
     assert found.encoder.pooling == "mean"  # as the checkpoint declares it
@@ -67,7 +67,7 @@ def test_nothing_is_there_at_first(store: Store) -> None:
     assert json.loads(json.dumps(record)) == record
 
 
-def test_only_what_is_missing_is_asked_for(store: Store, texts: list[str]) -> None:
+def test_only_texts_without_vectors_are_missing(store: Store, texts: list[str]) -> None:
     store.add(texts[5:30])
     found = store.find()
     assert found.missing.tolist() == [*range(5), *range(30, PAPERS)]
@@ -79,16 +79,16 @@ def test_only_what_is_missing_is_asked_for(store: Store, texts: list[str]) -> No
     assert found.record(15)["shards"] == 0
 
 
-def test_equal_texts_are_asked_for_once(tmp_path: Path, bert: Path) -> None:
+def test_equal_texts_are_missing_once(tmp_path: Path, bert: Path) -> None:
     store = Store(tmp_path, bert, ["a", "b", "a", "c", "b"])
     assert store.find(5).missing.tolist() == [0, 1, 3]
     store.add(["b"])
     found = store.find(5)
     assert found.missing.tolist() == [0, 3]
-    assert found.found == 2  # of the other three two are equal
+    assert found.found == 2  # two of the other three are equal
 
 
-def test_the_names_of_shards_stand_for_their_texts_and_settings(
+def test_the_names_of_shards_depend_on_their_texts_and_settings(
     store: Store, texts: list[str]
 ) -> None:
     names = [store.find().record(15)["lookup"], store.find().record(15)["lookup"]]
@@ -108,20 +108,20 @@ def test_the_names_of_shards_stand_for_their_texts_and_settings(
 @pytest.mark.parametrize(
     ("asked", "device", "there", "dtype", "missing"),
     [
-        # An explicit dtype takes what has it, whatever it was made on.
+        # An explicit dtype uses matching vectors from any type of device.
         ("float32", "cuda", [(10, "float32", "cpu")], "float32", 30),
         ("bfloat16", "cuda", [(10, "float32", "cpu")], "bfloat16", 40),
-        # auto goes on with what the same kind of device made ...
+        # auto continues vectors from the same type of device.
         ("auto", "cuda", [(10, "bfloat16", "cuda")], "bfloat16", 30),
         ("auto", "cpu", [(10, "float32", "cpu"), (30, "bfloat16", "cpu")], "bfloat16", 10),
-        # ... but a trial on a CPU does not slow the GPUs down for the rest of the corpus,
+        # A trial on a CPU does not determine the dtype of GPU jobs for the rest of the corpus,
         ("auto", "cuda", [(10, "float32", "cpu")], "auto", 40),
-        # and what is complete is complete.
+        # but vectors that cover the whole sample are used.
         ("auto", "cpu", [(40, "bfloat16", "cuda")], "bfloat16", 0),
         ("auto", "cuda", [], "auto", 40),
     ],
 )
-def test_a_dtype_left_open(
+def test_dtype_auto_chooses_the_vectors_to_continue(
     store: Store,
     texts: list[str],
     asked: str,
@@ -137,7 +137,9 @@ def test_a_dtype_left_open(
     assert len(found.missing) == missing
 
 
-def test_the_command(store: Store, texts: list[str], tmp_path: Path, script: Script) -> None:
+def test_the_command_writes_the_missing_rows_and_the_record(
+    store: Store, texts: list[str], tmp_path: Path, script: Script
+) -> None:
     store.add(texts[:30])
     options: list[object] = ["--drawn", store.drawn, "--size", PAPERS, "--shard-size", 4]
     options += ["--model", store.model, "--encoder", SETTINGS.to_json(), "--device", "cpu"]
@@ -148,4 +150,4 @@ def test_the_command(store: Store, texts: list[str], tmp_path: Path, script: Scr
     assert np.load(tmp_path / "missing.npy").tolist() == list(range(30, PAPERS))
     record = json.loads((tmp_path / "lookup.json").read_text())
     assert record == store.find().record(4)
-    assert "30 of 40 papers have their vectors in the store; 10 texts are to be" in done.stdout
+    assert "30 of 40 papers have a vector in the store; 10 texts must be" in done.stdout

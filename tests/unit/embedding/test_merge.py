@@ -1,4 +1,4 @@
-"""Sound vectors become one matrix; everything else is refused with what to do, and nothing is half written."""
+"""Valid vectors become one matrix; anything else is refused with an instruction, and no partial output remains."""
 
 import argparse
 import hashlib
@@ -28,7 +28,7 @@ SNAPSHOT = {"name": "snapshot.json", "bytes": 12, "sha256": "0" * 64}
 
 
 class Sample:
-    """Random vectors in a store, and all it takes to merge them. More papers are drawn than the sample has."""
+    """Random vectors in a store, and the files that merging needs. More papers are drawn than the sample has."""
 
     def __init__(self, folder: Path, papers: int = 50, size: int = 20, dimensions: int = 8) -> None:
         self.folder, self.papers, self.dimensions = folder, papers, dimensions
@@ -123,7 +123,7 @@ def sample(tmp_path: Path) -> Sample:
 
 
 @pytest.mark.parametrize("size", [1, 7, 50])
-def test_the_rows_are_those_of_the_papers_whatever_the_pieces(tmp_path: Path, size: int) -> None:
+def test_rows_match_the_papers_for_any_division_into_pieces(tmp_path: Path, size: int) -> None:
     sample = Sample(tmp_path, size=size)
     command.main(sample.arguments())
     assert sample.merged().tobytes() == sample.vectors.tobytes()
@@ -133,7 +133,7 @@ def test_the_rows_are_those_of_the_papers_whatever_the_pieces(tmp_path: Path, si
     assert papers["topic"].to_pylist() == sample.texts[:50]
 
 
-def test_pieces_in_another_order_than_the_papers(tmp_path: Path) -> None:
+def test_pieces_may_have_another_order_than_the_papers(tmp_path: Path) -> None:
     sample = Sample(tmp_path)
     for piece in pieces_in(sample.store):
         piece.remove()
@@ -178,13 +178,13 @@ def test_manifest_field_by_field(sample: Sample, script: Script) -> None:
     assert [piece["papers"] for piece in pieces] == [20, 20, 10]
     for piece in pieces:
         assert piece == {"piece": piece["piece"], **sample.read(f"vectors/{piece['piece']}")}
-    assert manifest.pop("changes") is None  # the first result
+    assert manifest.pop("changes") is None  # there is no earlier result
     assert manifest.pop("commit")
     assert set(manifest.pop("versions")) == {"python", "numpy", "pyarrow", "snakemake"}
-    assert not manifest  # nothing unchecked
+    assert not manifest  # every field was checked
 
 
-def test_only_pieces_that_are_used_are_in_the_manifest(sample: Sample) -> None:
+def test_the_manifest_contains_only_the_used_pieces(sample: Sample) -> None:
     sample.texts[50:55] = ["x"] * 5
     other = write_piece(
         sample.store,
@@ -203,7 +203,7 @@ def test_only_pieces_that_are_used_are_in_the_manifest(sample: Sample) -> None:
     assert other.name not in names
 
 
-def test_without_a_vector_store_the_vectors_are_kept_once(sample: Sample) -> None:
+def test_without_a_vector_store_the_pieces_are_removed_after_merging(sample: Sample) -> None:
     other = sample.add(range(5), encoder={**MADE, "pooling": "cls"})
     arguments = sample.arguments()
     arguments.vector_store = "false"
@@ -231,22 +231,22 @@ def test_without_a_vector_store_the_vectors_are_kept_once(sample: Sample) -> Non
         ("lookup", "encoder", {**MADE, "architecture": "stock"}, "find_vectors"),
     ],
 )
-def test_data_that_was_made_otherwise_than_the_config_asks_is_refused(
+def test_data_that_does_not_match_the_config_is_refused(
     sample: Sample, file: str, key: str, value: Any, rule: str
 ) -> None:
     sample.write(file, {**sample.read(file), key: value})
-    with pytest.raises(InputError, match=rf"does not fit the config: .* --forcerun {rule}\."):
+    with pytest.raises(InputError, match=rf"does not match the config: .* --forcerun {rule}\."):
         command.main(sample.arguments())
     assert not (sample.folder / "merged").exists()
 
 
-def test_a_sample_of_all_is_that_of_all_drawn_papers(sample: Sample) -> None:
+def test_sample_size_all_means_all_drawn_papers(sample: Sample) -> None:
     sample.request["sample"]["size"] = "all"
     with pytest.raises(InputError, match=r"the size of the sample is 50, .* asks for 60"):
         command.main(sample.arguments())
 
 
-def test_vectors_that_are_not_there(sample: Sample) -> None:
+def test_missing_vectors_are_reported(sample: Sample) -> None:
     pieces_in(sample.store)[1].remove()
     with pytest.raises(
         InputError, match=r"20 of 50 papers have no vector in .*Run snakemake again"
@@ -255,7 +255,7 @@ def test_vectors_that_are_not_there(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("lookup", [{"dtype": "auto"}, {}])
-def test_machines_that_differ(sample: Sample, lookup: dict[str, str]) -> None:
+def test_vectors_with_different_dtypes_are_reported(sample: Sample, lookup: dict[str, str]) -> None:
     sample.write("lookup", {**sample.read("lookup"), "encoder": {**MADE, **lookup}})
     pieces_in(sample.store)[2].remove()
     sample.add(range(40, 50), encoder={**MADE, "dtype": "float16"})
@@ -267,7 +267,7 @@ def test_machines_that_differ(sample: Sample, lookup: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".rows.npy"])
-def test_a_damaged_piece_is_set_aside_and_computed_by_the_next_run(
+def test_a_damaged_piece_is_set_aside_and_recomputed_by_the_next_run(
     sample: Sample, script: Script, suffix: str
 ) -> None:
     piece = pieces_in(sample.store)[1]
@@ -288,18 +288,18 @@ def test_a_damaged_piece_is_set_aside_and_computed_by_the_next_run(
     assert sample.merged().tobytes() == sample.vectors.tobytes()
 
 
-def test_vectors_that_are_not_finite_are_refused_by_paper(sample: Sample) -> None:
+def test_vectors_that_are_not_finite_are_refused_with_the_papers(sample: Sample) -> None:
     for piece in pieces_in(sample.store):
         piece.remove()
     sample.vectors[23, 1] = np.nan
     sample.vectors[7, 0] = np.inf
     sample.add(range(50))
-    with pytest.raises(InputError, match=f"vectors of {paper_id(7)}, {paper_id(23)} hold NaN"):
+    with pytest.raises(InputError, match=f"vectors of {paper_id(7)}, {paper_id(23)} contain NaN"):
         command.main(sample.arguments())
     assert not list((sample.folder / "merged").glob("*"))
 
 
-def test_a_refusal_leaves_the_old_result_alone(sample: Sample) -> None:
+def test_a_failed_merge_keeps_the_old_result(sample: Sample) -> None:
     command.main(sample.arguments())
     before = {path: path.read_bytes() for path in (sample.folder / "merged").iterdir()}
     pieces_in(sample.store)[0].remove()
@@ -308,14 +308,14 @@ def test_a_refusal_leaves_the_old_result_alone(sample: Sample) -> None:
     assert {path: path.read_bytes() for path in (sample.folder / "merged").iterdir()} == before
 
 
-def test_a_merge_again_is_the_same(sample: Sample) -> None:
+def test_a_repeated_merge_gives_the_same_result(sample: Sample) -> None:
     command.main(sample.arguments())
     before = {path: path.read_bytes() for path in (sample.folder / "merged").iterdir()}
     command.main(sample.arguments())
     assert {path: path.read_bytes() for path in (sample.folder / "merged").iterdir()} == before
 
 
-def test_more_papers_than_were_drawn(sample: Sample) -> None:
+def test_a_sample_larger_than_the_drawn_papers_is_refused(sample: Sample) -> None:
     sample.write("lookup", {**sample.read("lookup"), "papers": 61})
     sample.request["sample"]["size"] = 61
     with pytest.raises(InputError, match="60 papers"):
@@ -338,7 +338,7 @@ print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
 
 
 def peak_megabytes(sample: Sample) -> float:
-    """Merge in a process of its own; return the most memory it held."""
+    """Merge in a separate process; return its peak memory."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, command.__file__, *map(str, sample.options())],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""From hidden states to vectors, and what checkpoints declare about it."""
+"""Hidden states are pooled into vectors as checkpoints declare it."""
 
 import json
 import logging
@@ -55,7 +55,7 @@ def pooled_by_hand(hidden: torch.Tensor, pooling: str, skipped: int = 0) -> torc
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("pooling", [*POOLINGS, "cls+mean", "+".join(POOLINGS)])
-def test_pool_is_the_loop_by_hand_in_float32(pooling: str, dtype: torch.dtype) -> None:
+def test_pool_equals_a_plain_loop_in_float32(pooling: str, dtype: torch.dtype) -> None:
     hidden = hidden_states(dtype)
     vectors = pool(hidden, LENGTHS, pooling)
     assert vectors.dtype == torch.float32
@@ -68,25 +68,26 @@ def test_pool_is_the_loop_by_hand_in_float32(pooling: str, dtype: torch.dtype) -
 def test_tokens_of_the_prompt_are_left_out(pooling: str) -> None:
     hidden = hidden_states()[[0, 2, 3, 4]]
     lengths = torch.tensor([5, 3, 7, 7])
-    wanted = pool(hidden, lengths, pooling, skipped=2)
+    expected = pool(hidden, lengths, pooling, skipped=2)
     hidden[:, :2] = 1e30
-    torch.testing.assert_close(pool(hidden, lengths, pooling, skipped=2), wanted, rtol=0, atol=0)
-    if pooling != "weightedmean":  # its weights are the positions in the whole row
+    torch.testing.assert_close(pool(hidden, lengths, pooling, skipped=2), expected, rtol=0, atol=0)
+    # The weights of weightedmean are the positions in the whole row.
+    if pooling != "weightedmean":
         rest = pool(hidden[:, 2:], lengths - 2, pooling)
-        torch.testing.assert_close(rest, wanted)
+        torch.testing.assert_close(rest, expected)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("content", [1e30, torch.nan, torch.inf])
-def test_content_of_padding_never_matters(pooling: str, content: float) -> None:
+def test_the_content_of_padding_has_no_effect(pooling: str, content: float) -> None:
     hidden = hidden_states()
-    wanted = pool(hidden, LENGTHS, pooling)
+    expected = pool(hidden, LENGTHS, pooling)
     for row, length in zip(hidden, LENGTHS.tolist(), strict=True):
         row[length:] = content
-    torch.testing.assert_close(pool(hidden, LENGTHS, pooling), wanted, rtol=0, atol=0)
+    torch.testing.assert_close(pool(hidden, LENGTHS, pooling), expected, rtol=0, atol=0)
 
 
-def test_finish_leaves_vectors_alone_unless_asked() -> None:
+def test_finish_changes_nothing_by_default() -> None:
     vectors = hidden_states()[:, 0]
     torch.testing.assert_close(finish(vectors, None, normalize=False), vectors, rtol=0, atol=0)
 
@@ -125,9 +126,7 @@ def declared(*poolings: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("normalize", [True, False])
-def test_auto_takes_what_the_checkpoint_declares(
-    tmp_path: Path, pooling: str, normalize: bool
-) -> None:
+def test_auto_uses_the_declared_settings(tmp_path: Path, pooling: str, normalize: bool) -> None:
     modules = [TRANSFORMER, POOLING, *([NORMALIZE] if normalize else [])]
     declare(tmp_path, modules, declared(pooling))
     found = resolve(AUTO, tmp_path)
@@ -165,13 +164,13 @@ def test_auto_finds_the_last_token_of_qwen3() -> None:
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("normalize", [True, False])
-def test_explicit_settings_beat_what_is_declared(
+def test_explicit_settings_override_declared_settings(
     tmp_path: Path, pooling: str, normalize: bool
 ) -> None:
-    wanted = EncoderSettings(pooling=pooling, normalize=normalize, prompt="Query: ", dimensions=3)
-    assert resolve(wanted, tmp_path) == wanted  # nothing declared
+    expected = EncoderSettings(pooling=pooling, normalize=normalize, prompt="Query: ", dimensions=3)
+    assert resolve(expected, tmp_path) == expected  # nothing is declared
     declare(tmp_path, [TRANSFORMER, POOLING, NORMALIZE], declared("cls"))
-    assert resolve(wanted, tmp_path) == wanted
+    assert resolve(expected, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,7 @@ def test_explicit_settings_beat_what_is_declared(
         (EncoderSettings(pooling="mean", normalize="auto"), "Set normalize to true or false"),
     ],
 )
-def test_auto_of_a_checkpoint_that_declares_nothing(
+def test_auto_is_refused_if_the_checkpoint_declares_nothing(
     tmp_path: Path, settings: EncoderSettings, advice: str
 ) -> None:
     with pytest.raises(InputError, match=advice):
@@ -199,7 +198,7 @@ def test_auto_of_a_checkpoint_that_declares_nothing(
     ],
     ids=["no module", "no config", "no mode", "another", "another in a list"],
 )
-def test_auto_of_a_pooling_that_is_not_built(
+def test_auto_is_refused_for_an_unsupported_pooling(
     tmp_path: Path, modules: list[str], pooling: dict[str, Any] | None
 ) -> None:
     declare(tmp_path, modules, pooling)
@@ -215,7 +214,7 @@ def test_dense_modules_are_always_as_declared(tmp_path: Path, settings: EncoderS
     assert resolve(settings, tmp_path).dense == ("2_Dense", "3_Dense")
 
 
-def test_prompt_is_left_out_of_the_pooling_where_the_checkpoint_declares_it(tmp_path: Path) -> None:
+def test_the_prompt_is_not_pooled_if_the_checkpoint_declares_so(tmp_path: Path) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], {**declared("mean"), "include_prompt": False})
     prompt = "Represent the abstract: "
     for pooling in ("auto", "mean"):
@@ -244,7 +243,7 @@ PROMPTS = {"query": "Query: ", "document": "Document: "}
         ({"prompts": PROMPTS, "default_prompt_name": "document"}, "Document: "),
     ],
 )
-def test_auto_takes_the_default_prompt_of_the_checkpoint(
+def test_auto_uses_the_default_prompt_of_the_checkpoint(
     tmp_path: Path, declared_prompts: object, prompt: str
 ) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
@@ -255,7 +254,7 @@ def test_auto_takes_the_default_prompt_of_the_checkpoint(
         assert resolve(EncoderSettings(prompt=own), tmp_path).prompt == own
 
 
-def test_a_default_prompt_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_default_prompt_is_refused(tmp_path: Path) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
     declared_prompts = {"prompts": PROMPTS, "default_prompt_name": "passage"}
     write(tmp_path / "config_sentence_transformers.json", declared_prompts)
@@ -269,19 +268,19 @@ def test_qwen3_and_minilm_have_no_default_prompt(minilm: Path) -> None:
     assert resolve(AUTO, qwen3_files()).prompt == ""
 
 
-@pytest.mark.parametrize(("max_length", "told"), [(256, False), (257, True)])
-def test_a_length_beyond_the_declared_one_is_told(
-    minilm: Path, caplog: pytest.LogCaptureFixture, max_length: int, told: bool
+@pytest.mark.parametrize(("max_length", "reported"), [(256, False), (257, True)])
+def test_a_length_above_the_declared_one_is_reported(
+    minilm: Path, caplog: pytest.LogCaptureFixture, max_length: int, reported: bool
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert resolve(EncoderSettings(max_length=max_length), minilm).max_length == max_length
-    assert ("declares max_seq_length 256" in caplog.text) == told
+    assert ("declares max_seq_length 256" in caplog.text) == reported
 
 
 @pytest.mark.parametrize(
     "name", ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"]
 )
-def test_cut_declarations_are_refused(tmp_path: Path, name: str) -> None:
+def test_damaged_declarations_are_refused(tmp_path: Path, name: str) -> None:
     declare(tmp_path, [TRANSFORMER, POOLING], declared("mean"))
     (tmp_path / name).write_text('{"prompts": {"que')
     with pytest.raises(InputError, match=rf"{name} is damaged .* Fetch the checkpoint again"):
@@ -297,7 +296,7 @@ def test_cut_declarations_are_refused(tmp_path: Path, name: str) -> None:
         ({"torch_dtype": "float16"}, "float16"),
     ],
 )
-def test_the_declared_dtype_has_two_names(
+def test_the_declared_dtype_is_read_under_both_names(
     tmp_path: Path, config: object, dtype: str | None
 ) -> None:
     if config is not None:

@@ -50,13 +50,13 @@ def names(model: Path) -> set[str]:
     return {piece.name for piece in pieces_in(model / "vectors")}
 
 
-def test_what_is_unused_is_listed_and_then_removed(model: Path, script: Script) -> None:
+def test_unused_vectors_are_listed_and_then_removed(model: Path, script: Script) -> None:
     before = names(model)
     results = model.parents[1]
     listed = script("prune_vectors.py", "--results", results)
     assert listed.returncode == 0, listed.stdout
     assert f"{model}: 4 files" in listed.stdout
-    assert "3 files are newer than its merged result and are kept" in listed.stdout
+    assert "3 files are newer than the merged result and are kept" in listed.stdout
     assert "--delete" in listed.stdout
     assert names(model) == before
     removed = script("prune_vectors.py", "--results", results, "--delete")
@@ -70,7 +70,7 @@ def test_what_is_unused_is_listed_and_then_removed(model: Path, script: Script) 
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"pieces": 3}'])
-def test_nothing_is_removed_where_no_result_says_what_it_uses(
+def test_nothing_is_removed_without_a_merged_result(
     model: Path, script: Script, content: str | None
 ) -> None:
     (model / "manifest.json").unlink()
@@ -78,5 +78,5 @@ def test_nothing_is_removed_where_no_result_says_what_it_uses(
         (model / "manifest.json").write_text(content)
     before = names(model)
     done = script("prune_vectors.py", "--results", model.parents[1], "--delete")
-    assert "has no merged result, so all its vectors are kept" in done.stdout
+    assert "There is no merged result, so all vectors are kept" in done.stdout
     assert names(model) == before

@@ -1,4 +1,4 @@
-"""A killed job loses at most what it was computing, and takes nothing that was made of something else."""
+"""A killed job loses at most the chunks in progress, and never uses vectors of other texts or settings."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ OWN_CHUNK = command.PAPERS_PER_CHUNK["cpu"]
 
 
 class Job:
-    """A job for the first ``PAPERS`` drawn papers, which counts the chunks it encodes."""
+    """A job for the first ``PAPERS`` drawn papers that counts the chunks it encodes."""
 
     def __init__(self, folder: Path, model: Path, texts: list[str]) -> None:
         self.texts = texts
@@ -55,7 +55,7 @@ class Job:
         self.encoded = 0
 
     def run(self, fail_at: int | None = None) -> int:
-        """Embed the shard, return the papers found; with ``fail_at`` die when that chunk is to be encoded."""
+        """Embed the shard and return the number of papers found; fail before encoding chunk ``fail_at``."""
 
         def encode(*arguments: Any) -> np.ndarray:
             if self.encoded == fail_at:
@@ -72,7 +72,7 @@ class Job:
         return int(json.loads(self.arguments.done.read_text())["found"])
 
     def die(self, at: int) -> None:
-        """Run until so many chunks are finished, which is all that is left behind."""
+        """Run until ``at`` chunks are finished; only these chunks remain."""
         with pytest.raises(KeyboardInterrupt):
             self.run(fail_at=at)
         assert self.encoded == at
@@ -93,27 +93,28 @@ def job(tmp_path: Path, bert: Path, texts: list[str]) -> Job:
 
 
 @pytest.fixture(scope="session")
-def wanted(loaded: TextEncoder, texts: list[str]) -> np.ndarray:
+def expected(loaded: TextEncoder, texts: list[str]) -> np.ndarray:
     return np.concatenate([loaded.encode(loaded.tokenize([text])) for text in texts])
 
 
-def test_a_killed_job_redoes_only_what_was_not_finished(job: Job, wanted: np.ndarray) -> None:
+def test_a_restarted_job_computes_only_unfinished_chunks(job: Job, expected: np.ndarray) -> None:
     job.die(at=2)
-    job.die(at=2)  # two more
+    # Two more chunks are finished.
+    job.die(at=2)
     assert job.run() == 4 * CHUNK
     assert job.encoded == 1
-    assert cosines(job.vectors(), wanted).min() >= 0.99999
+    assert cosines(job.vectors(), expected).min() >= 0.99999
     assert job.run() == PAPERS
     assert job.encoded == 0
 
 
-def test_the_next_run_may_cut_the_shards_otherwise(job: Job, wanted: np.ndarray) -> None:
+def test_the_next_run_may_use_other_shard_sizes(job: Job, expected: np.ndarray) -> None:
     job.die(at=3)
     job.arguments.shard, job.arguments.start = "cd-00001", 10
     assert job.run() == 3 * CHUNK - 10
     job.arguments.shard, job.arguments.start = "cd-00000", 0
     assert job.run() == PAPERS
-    assert cosines(job.vectors(), wanted).min() >= 0.99999
+    assert cosines(job.vectors(), expected).min() >= 0.99999
 
 
 def options(job: Job) -> list[str]:
@@ -134,7 +135,7 @@ def long_job(tmp_path: Path, bert: Path, made_snapshot: Path) -> Job:
     return job
 
 
-def test_sigkill_in_the_middle(long_job: Job, bert: Path, script: Script) -> None:
+def test_a_job_resumes_after_sigkill(long_job: Job, bert: Path, script: Script) -> None:
     slowly = ["--tokens-per-batch", "1"]
     killed = subprocess.Popen([sys.executable, command.__file__, *options(long_job), *slowly])
     while killed.poll() is None and not list(long_job.store.glob("*.json")):
@@ -152,11 +153,11 @@ def test_sigkill_in_the_middle(long_job: Job, bert: Path, script: Script) -> Non
     assert found % OWN_CHUNK == 0
     assert f"Of {len(long_job.texts)} papers {found} were in the vector store." in done.stdout
     undisturbed = TextEncoder(bert, SETTINGS, CPU)
-    wanted = undisturbed.encode(undisturbed.tokenize(long_job.texts))
-    assert cosines(long_job.vectors(), wanted).min() >= 0.99999
+    expected = undisturbed.encode(undisturbed.tokenize(long_job.texts))
+    assert cosines(long_job.vectors(), expected).min() >= 0.99999
 
 
-def test_sigterm_saves_what_is_being_computed(long_job: Job, script: Script) -> None:
+def test_sigterm_saves_the_chunks_in_progress(long_job: Job, script: Script) -> None:
     # The signal arrives while the second chunk is being computed.
     signal_itself = f"""
 from arxiv_embeddings.embedding.encoder import Encoder
@@ -177,7 +178,7 @@ Encoder.encode = encode
     assert json.loads(long_job.arguments.done.read_text())["found"] == 2 * OWN_CHUNK
 
 
-def test_a_job_that_dies_before_it_says_done_embeds_nothing_again(job: Job) -> None:
+def test_a_job_killed_before_it_reports_completion_embeds_nothing_again(job: Job) -> None:
     done = job.arguments.done
     (done.parent / "file").touch()
     job.arguments.done = done.parent / "file/done.json"
@@ -195,12 +196,14 @@ def test_only_changed_texts_are_embedded_again(job: Job, texts: list[str]) -> No
     job.vectors()
 
 
-def test_papers_in_another_order_are_found(job: Job, texts: list[str], wanted: np.ndarray) -> None:
+def test_papers_in_another_order_are_found(
+    job: Job, texts: list[str], expected: np.ndarray
+) -> None:
     job.run()
     job.texts = texts[::-1]
     draw(job.drawn, job.texts)
     assert job.run() == PAPERS
-    assert cosines(job.vectors(), wanted[::-1]).min() >= 0.99999
+    assert cosines(job.vectors(), expected[::-1]).min() >= 0.99999
 
 
 @pytest.mark.parametrize(
@@ -216,7 +219,9 @@ def test_papers_in_another_order_are_found(job: Job, texts: list[str], wanted: n
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_other_settings_find_nothing_and_go_back_for_free(job: Job, change: dict[str, Any]) -> None:
+def test_other_settings_find_nothing_and_the_old_settings_still_find_all(
+    job: Job, change: dict[str, Any]
+) -> None:
     job.run()
     job.arguments.encoder = EncoderSettings(**SETTINGS.to_dict() | change)
     assert job.run() == 0
@@ -236,11 +241,11 @@ def test_another_checkpoint_finds_nothing(job: Job, minilm: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("speed", [1, 300, 10**6])
-def test_another_speed_setting_finds_all(job: Job, wanted: np.ndarray, speed: int) -> None:
+def test_another_speed_setting_finds_all(job: Job, expected: np.ndarray, speed: int) -> None:
     job.die(at=3)
     job.arguments.tokens_per_batch = speed
     assert job.run() == 3 * CHUNK
-    assert cosines(job.vectors(), wanted).min() >= 0.99999
+    assert cosines(job.vectors(), expected).min() >= 0.99999
 
 
 def flip(data: bytes, position: int) -> bytes:
@@ -260,22 +265,22 @@ def flip(data: bytes, position: int) -> bytes:
     ids=["cut", "cut in the header", "empty", "flipped", "flipped at the end", "flipped header"],
 )
 @pytest.mark.parametrize("suffix", [".npy", ".rows.npy"])
-def test_a_damaged_piece_is_computed_again(
-    job: Job, wanted: np.ndarray, damage: Callable[[bytes], bytes], suffix: str
+def test_a_damaged_piece_is_recomputed(
+    job: Job, expected: np.ndarray, damage: Callable[[bytes], bytes], suffix: str
 ) -> None:
     job.die(at=3)
     piece = pieces_in(job.store)[1]
     path = job.store / f"{piece.name}{suffix}"
     path.write_bytes(damage(path.read_bytes()))
     assert job.run() == 2 * CHUNK
-    assert cosines(job.vectors(), wanted).min() >= 0.99999
+    assert cosines(job.vectors(), expected).min() >= 0.99999
 
 
-def test_the_vectors_of_other_papers_under_the_same_name_are_not_taken(
-    job: Job, wanted: np.ndarray
+def test_vectors_of_other_papers_under_the_same_name_are_not_used(
+    job: Job, expected: np.ndarray
 ) -> None:
     job.die(at=2)
     one, other = pieces_in(job.store)
     one.vectors_path.write_bytes(other.vectors_path.read_bytes())
     assert job.run() == CHUNK
-    assert cosines(job.vectors(), wanted).min() >= 0.99999
+    assert cosines(job.vectors(), expected).min() >= 0.99999

@@ -1,4 +1,4 @@
-"""A shard's vectors become one piece of the store, whatever the chunks, the devices and the form of the papers."""
+"""The vectors of a shard become one piece of the store for any chunks, devices and format of the papers."""
 
 import hashlib
 import json
@@ -67,12 +67,12 @@ def drawn(texts: list[str], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wanted(loaded: TextEncoder, texts: list[str]) -> np.ndarray:
-    """The vector of each text, embedded alone."""
+def expected(loaded: TextEncoder, texts: list[str]) -> np.ndarray:
+    """The vectors of the texts, each embedded alone."""
     return np.concatenate([loaded.encode(loaded.tokenize([text])) for text in texts])
 
 
-def test_a_job_from_its_command_line(
+def test_the_command_writes_the_piece_and_its_manifest(
     bert: Path, texts: list[str], drawn: Path, tmp_path: Path, script: Script
 ) -> None:
     rows = np.array([0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 38, 39])
@@ -125,7 +125,7 @@ def test_a_job_from_its_command_line(
     assert device["name"]
     assert versions["torch"] == torch.__version__
     assert set(versions) == {"python", "torch", "transformers", "tokenizers", "numpy", "pyarrow"}
-    assert not manifest  # nothing unchecked
+    assert not manifest  # every field was checked
     assert "Embedded 10 papers" in (tmp_path / "job.log").read_text()
 
 
@@ -148,22 +148,22 @@ transformers.AutoModel.from_pretrained = refuse
     assert len(pieces_in(tmp_path / "vectors")) == 1
 
 
-def test_vectors_stand_in_the_order_of_the_rows(
-    drawn: Path, loaded: TextEncoder, wanted: np.ndarray, tmp_path: Path
+def test_vectors_have_the_order_of_the_rows(
+    drawn: Path, loaded: TextEncoder, expected: np.ndarray, tmp_path: Path
 ) -> None:
     vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store")
-    assert cosines(vectors, wanted).min() >= 0.99999
-    assert cosines(vectors, np.roll(wanted, 1, axis=0)).max() < 0.99
+    assert cosines(vectors, expected).min() >= 0.99999
+    assert cosines(vectors, np.roll(expected, 1, axis=0)).max() < 0.99
     some = [1, 4, 30]
-    assert cosines(embed(drawn, some, [loaded], tmp_path / "two"), wanted[some]).min() >= 0.99999
+    assert cosines(embed(drawn, some, [loaded], tmp_path / "two"), expected[some]).min() >= 0.99999
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 39, 40, 1000])
 def test_vectors_do_not_depend_on_the_chunks(
-    drawn: Path, loaded: TextEncoder, wanted: np.ndarray, tmp_path: Path, chunk: int
+    drawn: Path, loaded: TextEncoder, expected: np.ndarray, tmp_path: Path, chunk: int
 ) -> None:
     vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store", papers_per_chunk=chunk)
-    assert cosines(vectors, wanted).min() >= 0.99999
+    assert cosines(vectors, expected).min() >= 0.99999
 
 
 def test_several_devices_give_the_same_bytes_as_one(
@@ -174,7 +174,7 @@ def test_several_devices_give_the_same_bytes_as_one(
 
     def encode(encoder: Encoder, *arguments: Any) -> np.ndarray:
         used.add(id(encoder))
-        time.sleep(0.01 * (len(used) % 2))  # so that chunks are finished out of order
+        time.sleep(0.01 * (len(used) % 2))  # chunks are finished out of order
         return plain(encoder, *arguments)
 
     plain = Encoder.encode
@@ -187,7 +187,7 @@ def test_several_devices_give_the_same_bytes_as_one(
     assert vectors[0].tobytes() == vectors[1].tobytes() == vectors[2].tobytes()
 
 
-def test_an_error_on_one_device_ends_the_shard(
+def test_the_shard_fails_after_an_error_on_one_device(
     drawn: Path, loaded: TextEncoder, tmp_path: Path
 ) -> None:
     broken = loaded.copy_on(CPU)
@@ -203,7 +203,7 @@ def test_an_error_on_one_device_ends_the_shard(
 def test_texts_are_tokenized_while_the_weights_load(
     drawn: Path,
     loaded: TextEncoder,
-    wanted: np.ndarray,
+    expected: np.ndarray,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -220,10 +220,10 @@ def test_texts_are_tokenized_while_the_weights_load(
     plain = loaded.tokenizer.tokenize
     monkeypatch.setattr(loaded.tokenizer, "tokenize", tokenize)
     vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store", load_encoders=load)
-    assert cosines(vectors, wanted).min() >= 0.99999
+    assert cosines(vectors, expected).min() >= 0.99999
 
 
-def test_weights_that_do_not_load_end_the_shard(
+def test_the_shard_fails_if_the_weights_cannot_be_loaded(
     drawn: Path, loaded: TextEncoder, tmp_path: Path
 ) -> None:
     def load() -> list[TextEncoder]:
@@ -234,7 +234,7 @@ def test_weights_that_do_not_load_end_the_shard(
     assert pieces_in(tmp_path / "store") == []
 
 
-# What torch and transformers bring along, and nothing else of this project's environment.
+# Packages of this project's environment that torch and transformers do not need.
 BLOCKED = (
     "pyarrow msgspec snakemake pandas isal zstandard sentence_transformers jsonschema accelerate"
 )
@@ -256,7 +256,7 @@ def test_the_command_needs_only_torch_and_transformers_and_no_network(
     bert: Path,
     texts: list[str],
     drawn: Path,
-    wanted: np.ndarray,
+    expected: np.ndarray,
     tmp_path: Path,
     script: Script,
 ) -> None:
@@ -269,9 +269,9 @@ def test_the_command_needs_only_torch_and_transformers_and_no_network(
     done = script("embed_shard.py", "--papers", lines, *options, before=BLOCK_IMPORTS)
     assert done.returncode == 0, done.stdout
     [piece] = pieces_in(tmp_path / "store")
-    assert cosines(np.array(piece.vectors), wanted).min() >= 0.99999
+    assert cosines(np.array(piece.vectors), expected).min() >= 0.99999
     refused = script("embed_shard.py", "--papers", drawn, *options, before=BLOCK_IMPORTS)
-    assert "No module named 'pyarrow'" in refused.stdout  # so the block works
+    assert "No module named 'pyarrow'" in refused.stdout  # the block works
 
 
 def test_equal_texts_are_embedded_once(
@@ -285,14 +285,14 @@ def test_equal_texts_are_embedded_once(
     assert rows_to_embed(drawn, np.array([], dtype=np.int64), pieces).tolist() == []
 
 
-def test_the_first_of_equal_keys_is_taken() -> None:
+def test_the_first_of_equal_keys_is_used() -> None:
     keys = text_keys(["b", "a", "b", "c", "a", "b"])
     assert first_of_each(keys, np.arange(6)).tolist() == [0, 1, 3]
     assert first_of_each(keys, np.array([2, 4, 5])).tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_vectors_that_are_not_finite_fail_with_the_papers(
+def test_vectors_that_are_not_finite_are_refused_with_the_papers(
     drawn: Path, loaded: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
     def encode(*arguments: Any) -> np.ndarray:
@@ -309,7 +309,7 @@ def test_vectors_that_are_not_finite_fail_with_the_papers(
     assert pieces_in(tmp_path / "store") == []
 
 
-def test_a_damaged_weight_names_the_papers_that_meet_it(
+def test_a_damaged_weight_is_reported_with_the_affected_papers(
     minilm: Path, texts: list[str], tmp_path: Path
 ) -> None:
     made = make_bert(minilm, tmp_path / "made")
@@ -322,6 +322,6 @@ def test_a_damaged_weight_names_the_papers_that_meet_it(
     drawn = draw(tmp_path / "d", [*texts[:20], "A zebra. " + texts[20], *texts[21:]])
     with pytest.raises(InputError, match=f"vectors of 1 papers .* numbers: {paper_id(20)}\\. "):
         embed(drawn, range(PAPERS), [encoder], tmp_path / "store")
-    # What was finite is kept: the chunks before it, and the one after it if the other thread was that quick.
+    # Finite chunks are kept: the earlier ones, and possibly the next one, which the other thread may have finished.
     kept = VectorStore(pieces_in(tmp_path / "store")).find(text_keys(texts))
     assert (kept >= 0).sum() in (2 * CHUNK, 3 * CHUNK)

@@ -1,9 +1,8 @@
-"""The vector store gives back exactly what was put in, by text and by what made it, and notices every damage."""
+"""The vector store returns exactly the stored vectors, by text, checkpoint and settings, and detects damage."""
 
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from arxiv_embeddings.embedding.store import (
     Piece,
     VectorStore,
     groups,
-    papers_by_shard,
     pieces_in,
     text_keys,
     write_piece,
@@ -83,8 +81,8 @@ def test_vectors_are_found_by_text_in_any_order_and_over_pieces(tmp_path: Path) 
     assert positions[-1] == -1
     assert (positions[:-1] >= 0).all()
     vectors, tokens = store.gather(positions[:-1])
-    wanted = np.concatenate([one.vectors, other.vectors])[order]
-    assert vectors.tobytes() == wanted.tobytes()
+    expected = np.concatenate([one.vectors, other.vectors])[order]
+    assert vectors.tobytes() == expected.tobytes()
     assert tokens.tolist() == np.array([*range(1, 51), *range(1, 31)])[order].tolist()
     assert [piece.name for piece in store.pieces_of(positions[:-1])] == sorted(
         [one.name, other.name]
@@ -94,7 +92,7 @@ def test_vectors_are_found_by_text_in_any_order_and_over_pieces(tmp_path: Path) 
     ]
 
 
-def test_texts_whose_keys_begin_alike_are_told_apart(
+def test_texts_with_equal_first_bytes_of_their_keys_are_distinguished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only 8 of 32 bytes are sorted, so the rest must be compared."""
@@ -111,13 +109,13 @@ def test_texts_whose_keys_begin_alike_are_told_apart(
     assert positions.tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, 3]
 
 
-def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
+def test_an_empty_store_finds_nothing(tmp_path: Path) -> None:
     assert pieces_in(tmp_path / "none") == []
     assert VectorStore([]).find(text_keys(["a"])).tolist() == [-1]
     assert VectorStore([]).pieces_of(np.array([], dtype=np.int64)) == []
 
 
-def test_jobs_that_write_the_same_shard_do_not_meet(tmp_path: Path) -> None:
+def test_jobs_that_write_the_same_shard_do_not_conflict(tmp_path: Path) -> None:
     one = add(tmp_path, some_texts(5), seed=1)
     other = add(tmp_path, some_texts(5), seed=2)
     again = add(tmp_path, some_texts(5), seed=1)
@@ -148,14 +146,14 @@ def test_jobs_that_write_the_same_shard_do_not_meet(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_vectors_of_other_settings_are_not_taken(
+def test_vectors_of_other_settings_are_not_used(
     tmp_path: Path, change: dict[str, Any], fits: bool
 ) -> None:
     add(tmp_path, some_texts(5), **change)
     assert bool(groups(pieces_in(tmp_path), CHECKPOINT, ENCODER)) == fits
 
 
-def test_an_open_dtype_gives_a_group_for_each(tmp_path: Path) -> None:
+def test_dtype_auto_gives_a_group_per_dtype(tmp_path: Path) -> None:
     for number, dtype in enumerate(("float32", "bfloat16", "bfloat16")):
         encoder = {**ENCODER.to_dict(), "dtype": dtype}
         add(tmp_path, some_texts(5), seed=number, encoder=encoder)
@@ -184,10 +182,10 @@ def flip(data: bytes, position: int) -> bytes:
     ],
     ids=["cut", "cut at 50", "empty", "longer", "flip 9", "flip 200", "flip the last"],
 )
-def test_no_damage_goes_unseen(
+def test_every_damage_is_detected(
     tmp_path: Path, suffix: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    """A damaged piece is left out, or does not verify, or its damage changes nothing that is read."""
+    """A damaged piece is left out or does not verify, or the damage does not change the values."""
     written = add(tmp_path, some_texts(8))
     before = written.manifest, written.vectors.tobytes(), written.rows.tobytes()
     path = tmp_path / f"{written.name}{suffix}"
@@ -202,7 +200,7 @@ def test_no_damage_goes_unseen(
         assert piece.manifest.encoder == before[0].encoder or suffix == ".json"
 
 
-def test_a_piece_without_its_manifest_is_not_there(tmp_path: Path) -> None:
+def test_a_piece_without_its_manifest_is_ignored(tmp_path: Path) -> None:
     add(tmp_path, some_texts(3)).manifest_path.unlink()
     assert pieces_in(tmp_path) == []
 
@@ -210,7 +208,8 @@ def test_a_piece_without_its_manifest_is_not_there(tmp_path: Path) -> None:
 def test_a_damaged_piece_is_set_aside_and_kept(tmp_path: Path) -> None:
     piece = add(tmp_path, some_texts(3))
     piece.set_aside()
-    piece.set_aside()  # another job may have done so
+    # Another job may have set it aside already.
+    piece.set_aside()
     assert pieces_in(tmp_path) == []
     assert piece.vectors_path.is_file()
     assert (tmp_path / f"{piece.name}.damaged").is_file()
@@ -223,9 +222,7 @@ def test_a_removed_piece_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_writer_that_fails_leaves_no_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_no_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -234,13 +231,3 @@ def test_a_writer_that_fails_leaves_no_piece(
         add(tmp_path, some_texts(3))
     assert pieces_in(tmp_path) == []
     assert not list(tmp_path.glob(".*"))
-
-
-def test_how_far_a_shard_is_can_be_read_from_the_manifests(tmp_path: Path) -> None:
-    piece = add(tmp_path, some_texts(3), shard="a-1")
-    add(tmp_path, some_texts(4, 9), seed=1, shard="a-1")
-    (tmp_path / "other.json").write_text("{}")
-    os.utime(piece.manifest_path, (5, 5))
-    told = sorted(papers_by_shard(tmp_path))
-    assert [(shard, papers) for shard, papers, _ in told] == [("a-1", 3), ("a-1", 4)]
-    assert told[0][2] == 5

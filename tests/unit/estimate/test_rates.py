@@ -49,7 +49,7 @@ def test_a_damaged_manifest_is_refused(tmp_path: Path, piece_manifest: Manifest)
         measured_rates(tmp_path, piece_manifest()["checkpoint"])
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/00001.json is not the manifest of a piece of vectors (")
-    assert message.endswith("Delete it; the next run computes what is missing.")
+    assert message.endswith("Delete it; the next run computes the missing vectors.")
 
 
 def test_without_computed_vectors_there_is_no_measured_rate(

@@ -1,13 +1,13 @@
-"""The executor ``slurm-patient``: snakemake-executor-plugin-slurm, for runs that nobody watches.
+"""The executor ``slurm-patient``: snakemake-executor-plugin-slurm for unattended runs.
 
-It submits jobs as the plugin does, and differs where a run would hang, end early or wait for nothing:
+It submits jobs as the plugin does. It differs where a run would hang, end early or wait needlessly:
 
-- squeue does not answer: it asks until it is answered.
-- sbatch refuses a job for a while: it waits and says for what.
-- A job ended: it learns so within a second or two from a file that the job leaves, without squeue.
-- A job is gone from squeue, or was preempted for good: sacct is asked, then the job is tried again.
-- A job ran out of memory or time: it gets twice as much of that, and never more than its partition gives.
-- Ctrl-C, SIGTERM: every job of the run is cancelled, also those whose submission is under way.
+- squeue does not answer: the executor asks again until squeue answers.
+- sbatch temporarily refuses a job: the executor waits, reports the reason and submits the job again.
+- A job ended: the executor detects this within a second or two from a file that the job writes, without squeue.
+- A job is missing from squeue, or was preempted for good: the executor asks sacct, then retries the job.
+- A job ran out of memory or time: the retry gets twice as much, but never more than its partition allows.
+- Ctrl-C or SIGTERM: every job of the run is cancelled, including jobs that are being submitted.
 """
 
 import asyncio
@@ -37,44 +37,49 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 common_settings = plugin.common_settings
 ExecutorSettings = plugin.ExecutorSettings
 
-TRIED_WITH = "2.8.0"  # of snakemake-executor-plugin-slurm
+# The tested version of snakemake-executor-plugin-slurm.
+TRIED_WITH = "2.8.0"
 
-# sbatch's words for what passes by itself; whatever else it says fails the job at once.
+# Messages of sbatch for temporary problems. Any other message fails the job at once.
 PASSING = re.compile(
     "SubmitJob|temporarily|partition not available|Unable to contact|standby|timed out"
     "|Connection refused|Connection reset|Communication connection failure|Zero Bytes"
 )
-PERHAPS_SUBMITTED = re.compile("timed out|Connection reset|Zero Bytes")  # only the answer was lost
+# Only the answer was lost; the job may have been submitted.
+PERHAPS_SUBMITTED = re.compile("timed out|Connection reset|Zero Bytes")
 SECONDS_TO_NEXT_TRY = 20
 SECONDS_FOR_AN_ANSWER = 60
-LONGEST_INTERVAL = 180  # seconds between two rounds, as in the plugin
+# Seconds between two status checks, as in the plugin.
+LONGEST_INTERVAL = 180
 
 FAILED = {"BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"}
-# SLURM may put such a job back into the queue. Where it has not by then, it never does.
+# SLURM may requeue such a job. If it has not done so after ROUNDS_TO_COME_BACK status checks, it never will.
 PERHAPS_REQUEUED = {"NODE_FAIL", "PREEMPTED"}
 ROUNDS_TO_COME_BACK = 3
-# slurmstepd's and srun's words in the log of a job
+# Messages of slurmstepd and srun in the log of a job.
 OUT_OF_MEMORY = re.compile("oom.kill|task .*: Out Of Memory")
 RAN_OUT_OF = {"OUT_OF_MEMORY": "mem_mb", "TIMEOUT": "runtime"}
 
 
 def _move_cache() -> None:
-    """Set a place for caches where HOME is full or read-only: Snakemake writes one before all else."""
+    """Use a local cache folder if HOME is full or read-only: Snakemake writes to its cache at the start."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache) as file:
-            file.write(b"x")  # a full quota refuses only this
+            # A full quota allows creating the file but not writing to it.
+            file.write(b"x")
             file.flush()
     except OSError:
         os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/cache").absolute())
 
 
-_move_cache()  # Snakemake imports all plugins when it starts
+# Snakemake imports all plugins when it starts.
+_move_cache()
 
 
 def _marker(job: Any) -> str:
-    """Return the name of the file in which an attempt of a job says how it ended."""
+    """Return the name, without its ending, of the file that an attempt of a job writes when it ends."""
     return f"{job.jobid}-{job.attempt}"
 
 
@@ -87,43 +92,44 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         installed = version("snakemake-executor-plugin-slurm")
         if installed.split(".")[0] != TRIED_WITH.split(".")[0]:
             raise WorkflowError(
-                f"snakemake-executor-plugin-slurm {installed} is installed; the executor slurm-patient "
-                f"was tried with {TRIED_WITH}. Run: make install"
+                f"snakemake-executor-plugin-slurm {installed} is installed, but the executor slurm-patient "
+                f"was tested with {TRIED_WITH}. Run: make install"
             )
         if workflow.executor_settings.array_jobs:
             raise WorkflowError(
-                "The executor slurm-patient submits no job arrays. Remove the setting array-jobs."
+                "The executor slurm-patient does not support job arrays. Remove the setting array-jobs."
             )
         self._stopping = threading.Event()
         self._refusals: dict[Any, str] = {}
         self._needs: dict[tuple[Any, str], int] = {}
         self._missing: collections.Counter[str] = collections.Counter()
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         if "SLURM_JOB_ID" in os.environ:
-            # Snakemake runs inside a job: its jobs must not inherit that job's settings.
-            for name in set(os.environ) - {"SLURM_CONF"}:  # says where the cluster is
+            # Snakemake runs inside a SLURM job: the jobs of the run must not inherit the settings of that job.
+            # SLURM_CONF is kept because it identifies the cluster.
+            for name in set(os.environ) - {"SLURM_CONF"}:
                 if name.startswith("SLURM_"):
                     del os.environ[name]
         super().__init__(workflow, logger)
 
     def __post_init__(self) -> None:
-        # Here squeue is asked first and sacct for what it lacks; the plugin would advise one of them.
+        # This executor asks squeue first, and sacct for jobs that squeue does not list. The plugin would suggest one.
         self.workflow.executor_settings.status_command = None
         super().__post_init__()
         self.markers = Path(self.tmpdir)
 
     def _tell(self, topic: str, message: str) -> None:
-        """Warn the user, at most once a minute for each topic."""
+        """Warn the user, at most once a minute per topic."""
         now = time.monotonic()
-        if now - self._told.get(topic, -60) >= 60:
-            self._told[topic] = now
+        if now - self._reported.get(topic, -60) >= 60:
+            self._reported[topic] = now
             self.logger.warning(message)
 
     # --- Submission -----------------------------------------------------------------------------
 
     def run_jobs(self, jobs: list[Any]) -> None:
-        """Submit jobs, those that are tried again with more of what they ran out of."""
-        # Snakemake's own handler would wait for the jobs, and whoever sends SIGTERM soon sends SIGKILL.
+        """Submit jobs; a retried job gets more of the resource that it ran out of."""
+        # Snakemake's own handler would wait for the jobs, but SIGTERM is usually followed by SIGKILL soon.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         for job in jobs:
             if job.attempt > 1 and not job.is_group():
@@ -131,7 +137,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         super().run_jobs(jobs)
 
     def _set_resources(self, job: Any) -> None:
-        """Raise what ran out in an earlier attempt, up to what the partition gives (as far as known)."""
+        """Raise the resource that ran out in an earlier attempt, up to the limit of the partition, if known."""
         names = (job.resources.get("slurm_partition") or "").split(",")
         groups = [
             group
@@ -149,7 +155,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
                 setattr(job.resources, name, int(min(needed, max(amounts))))
 
     def refusal(self, job: Any) -> str:
-        """Return why sbatch would refuse a job for good; "" where it would not. It submits nothing."""
+        """Return why sbatch would refuse a job permanently; "" if it would not. Nothing is submitted."""
         parts = {
             "run_uuid": self.run_uuid,
             "slurm_logfile": os.devnull,
@@ -163,34 +169,35 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
         except (OSError, subprocess.SubprocessError):
-            return ""  # the first submission tells
+            # If there is a problem, the first submission reports it.
+            return ""
         words = " ".join(done.stderr.split())
         return words if done.returncode and not PASSING.search(words) else ""
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
-        """Yield the option for the account; SLURM itself checks it, and knows a default one."""
+        """Yield the option for the account. SLURM checks the account and has a default."""
         account = job.resources.get("slurm_account")
         yield f" -A {shlex.quote(str(account))}" if account else ""
 
     def get_partition_arg(self, job: Any) -> str:
-        """Return the option for the partition; SLURM knows a default one."""
+        """Return the option for the partition. SLURM has a default."""
         return super().get_partition_arg(job) if job.resources.get("slurm_partition") else ""
 
     def get_job_exec_suffix(self, job: Any) -> str:
-        """Return what a job does last: it leaves a file that says how it ended."""
+        """Return the last commands of a job: they write a file that records whether the job succeeded."""
         marker = shlex.quote(str(self.markers / _marker(job)))
-        # A marker that cannot be written fails nothing: squeue tells the same, later.
+        # A marker that cannot be written does not fail the job: squeue reports the same later.
         return f"(touch {marker}.done || true) || (touch {marker}.failed; exit 1)"
 
     def run_job(self, job: Any) -> None:
-        """Submit one job; where SLURM refuses it for a while, wait and submit it again."""
+        """Submit one job; if SLURM temporarily refuses it, wait and submit it again."""
         super().run_job(job)
         pause = SECONDS_TO_NEXT_TRY
         while reason := self._refusals.pop(job, None):
             self._tell(
                 reason,
                 f"sbatch does not accept jobs at present: {reason} "
-                "The run waits and tries again; Ctrl-C ends it.",
+                "The run waits and tries again. Press Ctrl-C to end it.",
             )
             if self._stopping.wait(pause):
                 return
@@ -204,12 +211,13 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         if refusal and PASSING.search(refusal[1]):
             self._refusals[job_info.job] = " ".join(refusal[1].split())
         else:
-            if refusal:  # another attempt would be refused as well
+            # Another attempt would be refused as well.
+            if refusal:
                 job_info.job.attempt = job_info.job.restart_times + 1
             super()._report_job_error_threadsafe(job_info, msg)
 
     def _cancel_unanswered(self, job: Any) -> None:
-        """Cancel what an sbatch submitted that timed out before it was answered."""
+        """Cancel the job that sbatch submitted before it timed out."""
         wildcards = get_job_wildcards(job)
         comment = f"rule_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else "")
         query = ["squeue", "--noheader", f"--name={self.run_uuid}", "--format=%i|%k"]
@@ -227,7 +235,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
     # --- Waiting --------------------------------------------------------------------------------
 
     async def _wait_for_jobs(self) -> None:
-        """Follow the jobs until the run ends: their markers every second, squeue now and then."""
+        """Check the jobs until the run ends: their markers every second, squeue less often."""
         self._loop, self._watch = asyncio.get_running_loop(), asyncio.current_task()
         shortest = self.workflow.executor_settings.init_seconds_before_status_checks
         interval, next_round = shortest, 0.0
@@ -249,7 +257,8 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
                     job.external_jobid for job in jobs if f"{_marker(job.job)}.failed" in markers
                 }
                 if any(asked[job] < 3 for job in failed):
-                    next_round = min(next_round, now + 3)  # SLURM cleans up and then knows why
+                    # SLURM knows the reason once it has cleaned up.
+                    next_round = min(next_round, now + 3)
                 if jobs and now >= next_round:
                     asked.update(failed)
                     ended = await self._round(jobs)
@@ -262,7 +271,8 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
     def _markers(self) -> set[str]:
         try:
             return {path.name for path in self.markers.iterdir()}
-        except OSError:  # of a file server that is away; squeue tells the same
+        # The file server may be unavailable; squeue reports the same.
+        except OSError:
             return set()
 
     def _is_done(self, job: SubmittedJobInfo, markers: set[str]) -> bool:
@@ -272,10 +282,10 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         return done
 
     async def _round(self, jobs: list[SubmittedJobInfo]) -> int | None:
-        """Ask SLURM for the states of jobs, and report those that ended.
+        """Ask SLURM for the states of jobs, and report the jobs that ended.
 
         Returns:
-            How many ended; None where squeue does not answer.
+            The number of jobs that ended; None if squeue does not answer.
         """
         query = ("--array", "--noheader", "--states=all", "--format=%i|%T")
         text = await self._ask("squeue", *query, f"--name={self.run_uuid}")
@@ -287,11 +297,12 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
             columns = ("--allocations", "--noheader", "--parsable2", "--format=JobID,State")
             text = await self._ask("sacct", *columns, f"--jobs={','.join(gone)}")
             rows = [line.split("|", 1) for line in (text or "").splitlines() if "|" in line]
-            states |= {job: state.split()[0] for job, state in rows if state}  # "CANCELLED by 0"
+            # The first word, because sacct writes for example "CANCELLED by 0".
+            states |= {job: state.split()[0] for job, state in rows if state}
         return sum(self._report(job, states.get(job.external_jobid, "")) for job in jobs)
 
     def _report(self, job: SubmittedJobInfo, state: str) -> bool:
-        """Report a job that ended; tell whether it did."""
+        """Report a job if it ended; return whether it did."""
         if state == "COMPLETED":
             self._succeed(job)
             return True
@@ -301,13 +312,14 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         self._missing[job.external_jobid] += 1
         if state not in FAILED and self._missing[job.external_jobid] < ROUNDS_TO_COME_BACK:
             return False
-        if state in PERHAPS_REQUEUED:  # or it might still start beside the next attempt
+        # Otherwise it might still start in parallel to the next attempt.
+        if state in PERHAPS_REQUEUED:
             self._scancel(job.external_jobid)
         self._fail(job, state)
         return True
 
     async def _ask(self, *command: str) -> str | None:
-        """Return what a command prints; None, with a word to the user, where it does not answer."""
+        """Return the output of a command; warn the user and return None if it does not answer."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -325,7 +337,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
                 return out.decode(errors="replace")
             reason = " ".join(err.decode(errors="replace").split()) or "it failed"
         except TimeoutError:
-            reason = f"nothing within {SECONDS_FOR_AN_ANSWER} s"
+            reason = f"no answer within {SECONDS_FOR_AN_ANSWER} s"
         except OSError as error:
             reason = str(error)
         self._tell(
@@ -349,25 +361,26 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
     def _fail(self, job: SubmittedJobInfo, state: str) -> None:
         self._forget(job)
         with contextlib.suppress(OSError):
-            # Of a job whose step runs out of memory, SLURM may only say that it failed.
+            # If a step of a job runs out of memory, SLURM may only report that the job failed.
             if state == "FAILED" and OUT_OF_MEMORY.search(
                 job.aux["slurm_logfile"].read_text(errors="replace")
             ):
                 state = "OUT_OF_MEMORY"
         if name := RAN_OUT_OF.get(state):
             self._needs[job.job, name] = 2 * (job.job.resources.get(name) or 0)
-        how = state or "unknown: neither squeue nor sacct lists it any more"
-        message = f"SLURM job {job.external_jobid} ended, its state is {how}. "
+        how = state or "unknown: neither squeue nor sacct lists it"
+        message = f"SLURM job {job.external_jobid} ended; its state is {how}. "
         self.report_job_error(job, msg=message, aux_logs=[str(job.aux["slurm_logfile"])])
 
     # --- The end --------------------------------------------------------------------------------
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Cancel all jobs of the run, known or not."""
+        """Cancel all jobs of the run, including jobs whose ids are not known yet."""
         self._stopping.set()
         self._scancel(f"--name={self.run_uuid}")
         self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
-        self._scancel(f"--name={self.run_uuid}")  # what was being submitted meanwhile
+        # Cancel the jobs that were submitted in the meantime.
+        self._scancel(f"--name={self.run_uuid}")
 
     def _scancel(self, what: str) -> None:
         try:
@@ -379,18 +392,21 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
             failure = str(error)
         if failure:
             self.logger.error(
-                f"scancel failed: {failure}. Jobs may run on. When SLURM answers, run: scancel {what}"
+                f"scancel failed: {failure}. Jobs may still run. When SLURM answers, run: scancel {what}"
             )
 
     def shutdown(self) -> None:
-        """End at once, also during a status round; the efficiency report is no condition."""
-        if self.active_jobs and not self._stopping.is_set():  # after an error of this executor
+        """End at once, even during a status check; a missing efficiency report is not an error."""
+        # Jobs are left only after an error of this executor.
+        if self.active_jobs and not self._stopping.is_set():
             self.cancel_jobs(self.active_jobs)
         self._stopping.set()
         if self._watch:
-            with contextlib.suppress(RuntimeError):  # it has ended
+            # The loop may have ended.
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._watch.cancel)
         try:
             super().shutdown()
-        except Exception as error:  # pandas, sacct, the disk: all is computed by now
+        # For example from pandas, sacct or the disk. All results are computed by now.
+        except Exception as error:
             self.logger.warning(f"The efficiency report could not be written: {error}")

@@ -1,1 +1,1 @@
-"""From papers to verified vectors: batches, encoder, shards, merging."""
+"""From papers to verified vectors: batches, encoder, shards, vector store and merging."""

@@ -1,4 +1,4 @@
-"""Moving finished shards of version 0.1.0 into the vector store, so that nobody embeds them again."""
+"""Move finished shards of version 0.1.0 into the vector store, so that they are not embedded again."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ def adopt_shards(shards: Path, papers_path: Path, model_folder: Path, store_fold
     """Add the shards in ``shards`` to the store and remove them there.
 
     Version 0.1.0 wrote the vectors of the drawn papers ``start`` to ``stop - 1`` as ``00000.npy`` with a manifest
-    ``00000.json``. A shard is moved if all its checksums are those of these papers and of this checkpoint; any
-    other one stays where it is.
+    ``00000.json``. A shard is moved if all its checksums match these papers and this checkpoint. Other shards stay
+    where they are.
 
     Args:
-        shards: a model's folder of shards; it need not exist.
+        shards: the folder of a model's shards; it need not exist.
         papers_path: the drawn papers (see read_texts).
-        model_folder: a checkpoint that ``fetch_model`` brought.
-        store_folder: of the store.
+        model_folder: a checkpoint that ``fetch_model`` fetched.
+        store_folder: the folder of the store.
     """
     checkpoint = checkpoint_identity(model_folder)
     for path in sorted(shards.glob("[0-9]" * 5 + ".json")):
@@ -56,12 +56,15 @@ def _adopt(
     vectors = open_matrix(path.with_suffix(".npy"))
     rows = np.arange(manifest["start"], manifest["stop"])
     if manifest["checkpoint"]["sha256"] != checkpoint["sha256"]:
-        raise InputError("it was made with another checkpoint.")
+        raise InputError("it was computed with another checkpoint.")
     if vectors.shape != (len(rows), manifest["dimensions"]):
-        raise InputError(f"it holds a matrix of shape {vectors.shape}.")
+        raise InputError(
+            f"its matrix has the shape {vectors.shape}, but its manifest says otherwise."
+        )
     if matrix_sha256(vectors) != manifest["vectors_sha256"]:
         raise InputError("it does not match its checksum.")
-    from ..checkpoint.tokenizer import Tokenizer  # only here, as it needs transformers
+    # Imported here because transformers takes seconds to load and most runs have no old shards.
+    from ..checkpoint.tokenizer import Tokenizer
 
     settings = EncoderSettings(**manifest["encoder"])
     tokenizer = Tokenizer(model_folder, settings)
@@ -76,9 +79,9 @@ def _adopt(
         manifest["ids_sha256"],
         manifest["texts_sha256"],
     ):
-        raise InputError("it was made of other papers.")
+        raise InputError("it was computed from other papers.")
     if sum(tokens) != manifest["tokens"]:
-        raise InputError("the tokenizer makes other tokens of its texts.")
+        raise InputError("the tokenizer now splits its texts into a different number of tokens.")
     write_piece(
         store_folder,
         f"shard-{path.stem}",
@@ -88,7 +91,7 @@ def _adopt(
         checkpoint=checkpoint,
         encoder=settings.to_dict(),
         attention=manifest["attention"],
-        # Version 0.1.0 counted the last job alone: the time of a shard that it resumed is not known.
+        # Version 0.1.0 measured only the last job, so the time of a resumed shard is unknown.
         seconds=0.0 if manifest["papers_resumed"] else float(manifest["seconds"]),
         device=manifest["device"],
         versions=manifest["versions"],

@@ -1,4 +1,4 @@
-"""What a job computes on, and in which precision that is good."""
+"""Choose the device and the dtype of a job."""
 
 import os
 import platform
@@ -12,10 +12,10 @@ from ..common.errors import InputError
 
 
 def choose_device(kind: str) -> torch.device:
-    """Return the device of a job: ``cuda`` is the GPU it was given, ``cpu`` the CPU.
+    """Return the device of a job: for ``cuda`` the GPU that the job was given, for ``cpu`` the CPU.
 
     Raises:
-        InputError: the job was given a GPU and sees none. It never falls back to the CPU.
+        InputError: the job was given a GPU but sees none. It never falls back to the CPU.
     """
     if kind == "cuda" and not torch.cuda.is_available():
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
@@ -29,7 +29,7 @@ def choose_device(kind: str) -> torch.device:
 
 
 def choose_devices(kind: str, gpus: int) -> list[torch.device]:
-    """Return the devices of a job: for ``cuda`` its first ``gpus`` visible GPUs, or with 0 all of them.
+    """Return the devices of a job: for ``cuda`` the first ``gpus`` visible GPUs, or all of them if ``gpus`` is 0.
 
     Raises:
         InputError: the job sees fewer GPUs than it was given.
@@ -42,35 +42,37 @@ def choose_devices(kind: str, gpus: int) -> list[torch.device]:
         raise InputError(
             f"This job was given {gpus} GPUs but sees {visible} on {socket.gethostname()} "
             f"(CUDA_VISIBLE_DEVICES: {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Set the resource "
-            "'gpu' of embed_shard to what the site hands out to one job."
+            "'gpu' of embed_shard to the number of GPUs that the site gives to one job."
         )
     return [torch.device("cuda", index) for index in range(gpus or visible)]
 
 
-def choose_dtype(wanted: str, device: torch.device, declared: str | None = None) -> torch.dtype:
-    """Return the dtype of the matrix products: the wanted one, or for ``auto`` the hardware's best.
+def choose_dtype(requested: str, device: torch.device, declared: str | None = None) -> torch.dtype:
+    """Return the dtype of the matrix products: the requested one, or for ``auto`` the best for the hardware.
 
     Args:
-        wanted: ``bfloat16``, ``float16``, ``float32`` or ``auto``.
-        device: what they run on.
-        declared: the dtype the checkpoint says it is made for.
+        requested: ``bfloat16``, ``float16``, ``float32`` or ``auto``.
+        device: the device that computes them.
+        declared: the dtype that the checkpoint declares.
     """
-    if wanted == "auto":
+    if requested == "auto":
         if device.type == "cuda":
             return best_gpu_dtype(torch.cuda.get_device_capability(device), declared)
         fast = not cpu_flags().isdisjoint({"avx512_bf16", "amx_bf16"})
         return torch.bfloat16 if fast else torch.float32
-    if wanted == "float16" and device.type == "cpu":
+    if requested == "float16" and device.type == "cpu":
         raise InputError("dtype float16 needs a GPU. Set dtype to auto, bfloat16 or float32.")
-    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[wanted]
+    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[
+        requested
+    ]
 
 
 def best_gpu_dtype(capability: tuple[int, int], declared: str | None) -> torch.dtype:
-    """Return bfloat16 on GPUs that multiply in it (compute capability 8.0, Ampere, and newer).
+    """Return bfloat16 for GPUs that support it in hardware (compute capability 8.0, Ampere, and newer).
 
-    Older ones (V100: 7.0, T4: 7.5) are fast in float16 alone, whose numbers end at 65,504: models trained
-    in bfloat16 or float32 overflow there without a word. So they get float16 only where the
-    checkpoint is declared to be made for it, else float32.
+    Older GPUs (V100: 7.0, T4: 7.5) are fast only in float16, whose largest number is 65,504: models trained
+    in bfloat16 or float32 can overflow without an error. So older GPUs get float16 only if the checkpoint
+    declares it, otherwise float32.
     """
     if capability >= (8, 0):
         return torch.bfloat16
@@ -78,12 +80,12 @@ def best_gpu_dtype(capability: tuple[int, int], declared: str | None) -> torch.d
 
 
 def cpu_flags() -> set[str]:
-    """Return the feature names the kernel gives for the first processor (Linux on x86; else none)."""
+    """Return the feature flags of the first processor, as the kernel lists them (Linux on x86; otherwise none)."""
     return set(_cpu_info().get("flags", "").split())
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Return what a manifest says about the device: its type, name, node, memory or threads."""
+    """Return the description of a device for a manifest: type, name and node, and memory or threads."""
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
         return {
@@ -102,7 +104,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def _cpu_info() -> dict[str, str]:
-    """Return the first processor's entry in /proc/cpuinfo; empty where there is none."""
+    """Return the entry of the first processor in /proc/cpuinfo; empty if the file does not exist."""
     path = Path("/proc/cpuinfo")
     if not path.is_file():
         return {}

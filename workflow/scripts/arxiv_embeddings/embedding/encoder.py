@@ -1,4 +1,4 @@
-"""The encoder: a checkpoint on a device, and the hot loop that turns token ids into vectors."""
+"""The encoder: a checkpoint on a device, and the loop that turns token ids into vectors."""
 
 import contextlib
 import copy
@@ -24,11 +24,12 @@ from .pooling import finish, pool
 
 log = logging.getLogger(__name__)
 
-TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 32_768}  # where the caller leaves it to us
+# The defaults per type of device.
+TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 32_768}
 
 
 def resolve_for(settings: EncoderSettings, folder: Path, device: torch.device) -> EncoderSettings:
-    """Return ``settings`` with all that is ``auto`` as the checkpoint in ``folder`` and the device have it.
+    """Return ``settings`` with every ``auto`` resolved for the checkpoint in ``folder`` and the device.
 
     Raises:
         InputError: as resolve and choose_dtype.
@@ -41,8 +42,8 @@ class Encoder:
     """A checkpoint that turns texts into vectors.
 
     Attributes:
-        dimensions: components of a vector.
-        attention: how padding is kept out of attention, for the log and the manifest.
+        dimensions: number of components of a vector.
+        attention: how attention ignores padding, for the log and the manifest.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class Encoder:
         device: torch.device,
         tokens_per_batch: int | None = None,
     ) -> None:
-        """Load the checkpoint in ``folder``; ``settings`` are resolved.
+        """Load the checkpoint in ``folder``; ``settings`` must be resolved.
 
         Raises:
-            InputError: the checkpoint cannot be loaded, or cannot do what the settings ask.
+            InputError: the checkpoint cannot be loaded, or does not support the settings.
         """
         self.device = device
         self.settings = settings
@@ -63,13 +64,13 @@ class Encoder:
         self._lower = device.type == "cpu" and dtype != torch.float32
         self._threads = torch.get_num_threads()
         self._tokens_per_batch = tokens_per_batch or TOKENS_PER_BATCH[device.type]
-        # On a GPU all is computed in the dtype. A CPU only multiplies in it: as fast there, and closer
-        # to float32.
+        # A GPU computes everything in the dtype. A CPU uses it only for matrix products: this is equally fast and
+        # closer to float32.
         self._model = load_model(folder, torch.float32 if device.type == "cpu" else dtype)
         check_sizes(self._model, settings)
         self._model.to(device)
         self._causal, hidden_size = try_out(self._model)
-        # Dense modules are small, and so they are always computed in float32.
+        # Dense modules are small, so they are always computed in float32.
         dense = load_dense(folder, settings.dense, pooled_size(settings, hidden_size))
         self._dense = dense.to(device)
         self._skipped = 0 if settings.include_prompt else Tokenizer(folder, settings).prompt_tokens
@@ -81,7 +82,7 @@ class Encoder:
         self.dimensions = check_dimensions(settings, hidden_size, self._dense)
 
     def copy_on(self, device: torch.device) -> Self:
-        """Return the same encoder on another device of the same kind, with weights of its own."""
+        """Return a copy of the encoder, with its own weights, on another device of the same type."""
         other = copy.copy(self)
         other.device, other._model = device, copy.deepcopy(self._model).to(device)
         other._dense = copy.deepcopy(self._dense).to(device)
@@ -92,14 +93,15 @@ class Encoder:
     ) -> np.ndarray:
         """Return the vectors (len(ids), dimensions), float32, of tokenized texts.
 
-        The vector of a text does not depend on the texts beside it, up to rounding. ``report`` is
-        called after every batch with its numbers of texts and of tokens.
+        Up to rounding, the vector of a text does not depend on the other texts. After every batch, ``report`` is
+        called with the numbers of texts and of tokens in the batch.
 
         Raises:
-            InputError: the memory does not suffice for one text alone.
+            InputError: the memory is too small for a single text.
         """
         batches = plan_batches([len(row) for row in ids], self._tokens_per_batch)
-        outputs = []  # still on the device: fetched once at the end, so that a GPU need not wait
+        # The outputs stay on the device and are copied once at the end, so that a GPU does not wait.
+        outputs = []
         with self._mapping() as each:
             vectors_of = each(self._encode_batch, ([ids[i] for i in batch] for batch in batches))
             for batch, output in zip(batches, vectors_of, strict=True):
@@ -113,11 +115,11 @@ class Encoder:
 
     @contextlib.contextmanager
     def _mapping(self) -> Iterator[Callable[..., Iterable[torch.Tensor]]]:
-        """Yield what ``map`` is for the batches of a device.
+        """Yield a function like ``map`` that computes batches on the device.
 
-        A CPU computes as many at a time as it has threads, each on one: threads that share a product of
-        matrices wait for one another, and between the products most of the work is done on one.
-        A GPU is given one after another.
+        A CPU computes one batch per thread at the same time: threads that share a matrix product wait for one
+        another, and between the products most of the work runs on one thread. A GPU computes one batch after
+        another.
         """
         if self.device.type == "cuda":
             yield map
@@ -126,15 +128,17 @@ class Encoder:
             yield pool.map
 
     def _encode_batch(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Return the vectors (rows, dimensions) of a batch, in parts if memory does not suffice for all."""
+        """Return the vectors (rows, dimensions) of a batch; split the batch if it does not fit in memory."""
         lengths = [len(row) for row in ids]
         parts = plan_batches(lengths, self._tokens_per_batch)
-        if len(parts) > 1:  # planned before memory ran out; parts of sorted rows keep their order
+        # The batch was planned before memory ran out. Parts of sorted rows keep their order.
+        if len(parts) > 1:
             return torch.cat([self._encode_batch([ids[i] for i in part]) for part in parts])
         try:
             return self._forward(ids)
         except torch.OutOfMemoryError:
-            pass  # dealt with outside the handler, as the error holds the batch's tensors
+            # Handled below, because the error keeps the tensors of the batch alive inside this block.
+            pass
         self._halve_budget(rows=len(ids), longest=max(lengths))
         return self._encode_batch(ids)
 
@@ -147,8 +151,8 @@ class Encoder:
             for row, own in zip(tokens, ids, strict=True):
                 row[: len(own)] = torch.as_tensor(own)
             tokens, lengths = self._send(tokens), self._send(lengths)
-            # Without a mask attention may take its fastest kernel. Padding on the right is out of reach
-            # for the real tokens of a causal model; elsewhere rows of different length need the mask.
+            # Without a mask, attention can use its fastest kernel. The real tokens of a causal model never attend to
+            # padding on the right; other models need a mask for rows of different lengths.
             mask = None
             if not self._causal and any(len(own) != longest for own in ids):
                 mask = (torch.arange(longest, device=self.device) < lengths[:, None]).long()
@@ -160,7 +164,7 @@ class Encoder:
             return finish(vectors, self.settings.dimensions, bool(self.settings.normalize))
 
     def _send(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return ``tensor`` on the device. Out of pinned memory the CPU does not wait for a GPU."""
+        """Return ``tensor`` on the device. With pinned memory, the CPU does not wait for a GPU."""
         if self.device.type == "cpu":
             return tensor
         return tensor.pin_memory().to(self.device, non_blocking=True)
@@ -169,17 +173,17 @@ class Encoder:
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._lower)
 
     def _current(self) -> contextlib.AbstractContextManager[None]:
-        """Make a GPU the current one of this thread, as kernels written in Triton ask for."""
+        """Make a GPU the current device of this thread, as kernels written in Triton require."""
         gpu = self.device.type == "cuda"
         return torch.cuda.device(self.device) if gpu else contextlib.nullcontext()
 
     def _halve_budget(self, rows: int, longest: int) -> None:
         if rows == 1:
             raise InputError(
-                f"The memory of {self.device} does not suffice for one text of {longest} tokens. "
+                f"The memory of {self.device} is too small for one text of {longest} tokens. "
                 "Lower max_length, or use a GPU with more memory."
             )
         self._tokens_per_batch = rows * longest // 2
-        log.warning("Out of memory: going on with %d tokens a batch.", self._tokens_per_batch)
+        log.warning("Out of memory: continuing with %d tokens per batch.", self._tokens_per_batch)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What changed between two results of a model: papers that are new or gone, or have another text or label."""
+"""Compare two results of a model: new papers, removed papers, changed texts and changed labels."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ PAPER = np.dtype([("id", "<u8"), ("text", "<u8"), ("label", "<u8")])
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Numbers of papers in which a result differs from the one before."""
+    """Numbers of papers that differ between a result and the previous one."""
 
     new: int
     gone: int
@@ -26,13 +26,13 @@ class Changes:
 
 
 def record_changes(folder: Path, papers_path: Path) -> dict[str, int] | None:
-    """Return how a result differs from the last one that was another, and keep it for the next comparison.
+    """Return how a result differs from the last different one, and keep it for the next comparison.
 
-    Memory grows by 24 bytes per paper of each. Papers are compared by 64 bits of hashes.
+    Memory grows by 24 bytes per paper of each result. Papers are compared by 64-bit hashes.
 
     Args:
-        folder: holds ``latest.parquet`` and ``previous.parquet``, links to the papers of merged results where the
-            file system has them, copies elsewhere.
+        folder: holds ``latest.parquet`` and ``previous.parquet``, hard links to the papers of merged results, or
+            copies if the file system has no hard links.
         papers_path: the merged papers of the new result.
 
     Returns:
@@ -62,7 +62,7 @@ def compare(old: np.ndarray, new: np.ndarray) -> Changes:
 
 
 def _read(path: Path) -> np.ndarray:
-    """Return the papers of a Parquet file as a PAPER array, sorted by id; of a repeated id the first paper."""
+    """Return the papers of a Parquet file as a PAPER array, sorted by id; only the first paper of each id."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         papers = np.empty(file.metadata.num_rows, PAPER)
         start = 0

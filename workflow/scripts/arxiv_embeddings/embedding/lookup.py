@@ -1,4 +1,4 @@
-"""Looking up, before any GPU is asked for, which texts of a sample have no vector in the store yet."""
+"""Look up which texts of a sample have no vector in the store yet, before a GPU is requested."""
 
 import dataclasses
 import hashlib
@@ -26,11 +26,12 @@ class Lookup:
     """What a sample still needs.
 
     Attributes:
-        papers: in the sample.
-        found: of them, those whose texts have their vectors in the store.
-        missing: rows of the drawn papers whose texts are to be embedded, int64, ascending; of equal texts one.
-        texts_sha256: of the keys of those texts.
-        encoder: the settings for them. Where ``dtype: auto`` continues earlier work, it is that work's dtype.
+        papers: number of papers in the sample.
+        found: number of papers whose texts have a vector in the store.
+        missing: rows of the drawn papers whose texts must be embedded, int64, ascending; one row per distinct text.
+        texts_sha256: sha256 of the keys of the missing texts.
+        encoder: the settings for the missing texts. If ``dtype: auto`` continues earlier work, it has the dtype
+            of that work.
         checkpoint: as ``checkpoint.identity.checkpoint_identity`` returns it.
     """
 
@@ -42,12 +43,12 @@ class Lookup:
     checkpoint: dict[str, Any]
 
     def record(self, shard_size: int) -> dict[str, Any]:
-        """Return what is written for the jobs: the shards are runs of ``shard_size`` missing rows.
+        """Return the record for the jobs: a shard is a run of ``shard_size`` missing rows.
 
-        The name of a shard begins with 8 digits that stand for the texts and the settings, so a shard of
-        one look-up is never taken for a shard of another.
+        The name of a shard begins with 8 digits of a hash of the texts and the settings, so shards of different
+        look-ups are never confused.
         """
-        stands_for = [
+        hashed = [
             self.missing.tolist(),
             self.texts_sha256,
             self.encoder.to_dict(),
@@ -55,7 +56,7 @@ class Lookup:
             shard_size,
         ]
         return {
-            "lookup": json_sha256(stands_for)[:8],
+            "lookup": json_sha256(hashed)[:8],
             "papers": self.papers,
             "found": self.found,
             "missing": len(self.missing),
@@ -77,15 +78,15 @@ def find_vectors(
 ) -> Lookup:
     """Look up the first ``papers`` drawn papers in a store.
 
-    Memory grows by some 60 bytes per paper.
+    Memory grows by about 60 bytes per paper.
 
     Args:
         papers_path: the drawn papers (see read_texts).
-        papers: in the sample.
-        model_folder: a checkpoint that ``fetch_model`` brought.
-        encoder: settings as the config asks for them.
-        device: what the missing ones will be embedded on, ``cuda`` or ``cpu``.
-        store_folder: of the store; it need not exist.
+        papers: number of papers in the sample.
+        model_folder: a checkpoint that ``fetch_model`` fetched.
+        encoder: settings as in the config.
+        device: the device that will embed the missing texts, ``cuda`` or ``cpu``.
+        store_folder: the folder of the store; it need not exist.
 
     Raises:
         InputError: as read_texts and resolve.
@@ -101,7 +102,7 @@ def find_vectors(
     chosen = settings
     for group in groups(pieces_in(store_folder), checkpoint, settings):
         lacking = VectorStore(group).find(keys) < 0
-        # Vectors of another device's dtype serve where they are all that is needed, not to be continued.
+        # With dtype auto, vectors from another type of device are used only if they cover the whole sample.
         usable = settings.dtype != "auto" or _is_of(group, device) or not lacking.any()
         if usable and lacking.sum() < absent.sum():
             absent = lacking
@@ -109,7 +110,7 @@ def find_vectors(
     missing = first_of_each(keys, np.flatnonzero(absent))
     found = papers - int(absent.sum())
     log.info(
-        "%s of %s papers have their vectors in the store; %s texts are to be embedded.",
+        "%s of %s papers have a vector in the store; %s texts must be embedded.",
         f"{found:,}",
         f"{papers:,}",
         f"{len(missing):,}",

@@ -1,4 +1,4 @@
-"""The manifest of a piece of the vector store: which vectors it holds, and what made them."""
+"""The manifest of a piece of the vector store: what the piece holds and how it was computed."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from ..common.errors import InputError
 from ..common.files import write_json
 
-# What every manifest must hold, and the type it has there.
+# The required fields of a manifest and their types.
 KINDS: dict[str, type] = {
     "shard": str,
     "papers": int,
@@ -27,21 +27,21 @@ KINDS: dict[str, type] = {
 
 @dataclasses.dataclass(frozen=True)
 class PieceManifest:
-    """What a piece of the vector store holds, and what made it.
+    """What a piece of the vector store holds and how it was computed.
 
     Attributes:
         shard: the shard whose job embedded it.
-        papers: its rows.
-        dimensions: components of a vector.
-        texts_sha256: of the numbers in its file of rows: the sha256 of each text, and its tokens.
-        vectors_sha256: of the vectors' numbers (float32, little endian), without the file's header.
+        papers: number of rows.
+        dimensions: number of components of a vector.
+        texts_sha256: sha256 of the array in the file of rows: the sha256 and the token count of each text.
+        vectors_sha256: sha256 of the vectors (float32, little endian), without the header of the file.
         checkpoint: name, revision and sha256, as ``checkpoint.identity.checkpoint_identity`` returns them.
         encoder: the encoder settings as resolved.
-        attention: how the encoder keeps padding out of attention.
-        tokens: of all its texts, as the model saw them.
-        seconds: that embedding took, without the start of the job.
-        device: as ``devices.describe`` returns it, with the count of devices.
-        versions: of Python and the packages.
+        attention: how attention ignores padding.
+        tokens: number of tokens of all texts, as the model got them.
+        seconds: duration of embedding, without the start of the job; 0 if unknown.
+        device: as ``devices.describe`` returns it, with the number of devices.
+        versions: versions of Python and the packages.
     """
 
     shard: str
@@ -59,16 +59,16 @@ class PieceManifest:
 
     @property
     def papers_per_second(self) -> float:
-        """Papers embedded per second; 0 where the time is not known."""
+        """Papers embedded per second; 0 if the time is unknown."""
         return self.papers / self.seconds if self.seconds else 0.0
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens embedded per second; 0 where the time is not known."""
+        """Tokens embedded per second; 0 if the time is unknown."""
         return self.tokens / self.seconds if self.seconds else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the manifest as plain values, with the rates that a person reads."""
+        """Return the manifest as JSON values, with rounded rates for readers."""
         return {
             **dataclasses.asdict(self),
             "papers_per_second": round(self.papers_per_second, 1),
@@ -76,7 +76,7 @@ class PieceManifest:
         }
 
     def write(self, path: Path) -> None:
-        """Write the manifest under its final name at once."""
+        """Write the manifest atomically."""
         write_json(path, self.to_dict())
 
     @classmethod
@@ -92,13 +92,13 @@ class PieceManifest:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is not the manifest of a piece of vectors ({type(error).__name__}: {error}). "
-                "Delete it; the next run computes what is missing."
+                "Delete it; the next run computes the missing vectors."
             ) from error
         values["seconds"] = _as_float(values["seconds"])
         if wrong := [name for name, kind in KINDS.items() if not _is(values[name], kind)]:
             raise InputError(
-                f"{path} is not the manifest of a piece of vectors: {', '.join(wrong)} cannot be right. "
-                "Delete it; the next run computes what is missing."
+                f"{path} is not the manifest of a piece of vectors. These fields are invalid: {', '.join(wrong)}. "
+                "Delete it; the next run computes the missing vectors."
             )
         return cls(**values)
 
@@ -108,7 +108,7 @@ def _as_float(value: Any) -> Any:
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Tell whether ``value`` has this type and, for a number, is not negative."""
+    """Return whether ``value`` has this type and, if it is a number, is not negative."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return not isinstance(value, int | float) or value >= 0

@@ -1,4 +1,4 @@
-"""Merging: one matrix from the vector store with the papers of its rows, trusting nothing that was not checked."""
+"""Merge the vectors of a sample into one matrix with the papers of its rows; verify every vector used."""
 
 import dataclasses
 import json
@@ -37,21 +37,21 @@ def check_request(
     lookup: dict[str, Any],
     checkpoint: dict[str, Any],
 ) -> None:
-    """Fail unless the data was made as the config of this run asks.
+    """Fail unless the data was computed with the config of this run.
 
     Args:
         request: as ``config.currency.request_of`` returns it.
-        filtered: the record of the filter.
+        filtered: the record of filtering.
         drawn: the record of the drawn papers.
         lookup: the record of the look-up.
         checkpoint: the fetched checkpoint, as ``checkpoint.identity.checkpoint_identity`` returns it.
 
     Raises:
-        InputError: something was made in another way; what, and which command makes it again.
+        InputError: the data differs from the config; the message says where, and which command recomputes it.
     """
     sample, model = request["sample"], request["model"]
     papers = drawn["papers"] if sample["size"] == "all" else sample["size"]
-    made, asked = (
+    used, requested = (
         dataclasses.asdict(EncoderSettings.from_json(json.dumps(encoder)))
         for encoder in (lookup["encoder"], model["encoder"])
     )
@@ -70,15 +70,15 @@ def check_request(
         ("find_vectors", "the size of the sample", lookup["papers"], papers),
         ("find_vectors", "the checkpoint", lookup["checkpoint"], checkpoint),
         *(
-            ("find_vectors", f"the encoder's {name}", made[name], value)
-            for name, value in asked.items()
+            ("find_vectors", f"the encoder's {name}", used[name], value)
+            for name, value in requested.items()
             if value != "auto" and name not in RESOLVED_FIELDS
         ),
     ]
-    for rule, name, is_so, wanted in facts:
-        if is_so != wanted:
+    for rule, name, actual, expected in facts:
+        if actual != expected:
             raise InputError(
-                f"The data does not fit the config: {name} is {is_so!r}, and the config asks for {wanted!r}. "
+                f"The data does not match the config: {name} is {actual!r}, but the config asks for {expected!r}. "
                 f"Run snakemake again with --forcerun {rule}."
             )
 
@@ -93,23 +93,23 @@ def merge_vectors(
     embeddings_path: Path,
     merged_papers_path: Path,
 ) -> dict[str, Any]:
-    """Write the vectors of a sample as one matrix with the papers of its rows; return what the manifest says.
+    """Write the vectors of a sample as one matrix with the papers of its rows; return the content of the manifest.
 
     A vector is found by the sha256 of its paper's text, so a row cannot hold another paper's vector. Every piece
-    that is used is compared with its checksums, and every number must be finite. Memory grows by some 80 bytes
+    that is used is verified against its checksums, and every number must be finite. Memory grows by about 80 bytes
     per paper and per vector in the store.
 
     Args:
         papers_path: the drawn papers.
-        papers: in the sample.
-        store_folder: of the store.
+        papers: number of papers in the sample.
+        store_folder: the folder of the store.
         checkpoint: the fetched checkpoint, as ``checkpoint.identity.checkpoint_identity`` returns it.
         encoder: the settings of the look-up; the dtype may be ``auto``.
         embeddings_path: the ``.npy`` file to write, float32 (papers, d).
         merged_papers_path: the Parquet file to write; row i describes row i of the matrix.
 
     Raises:
-        InputError: a vector is missing or damaged: which one, why, and how to get it.
+        InputError: a vector is missing or damaged; the message says which one, why, and what to do.
     """
     keys = np.empty((papers, KEY_BYTES), np.uint8)
     start = 0
@@ -141,7 +141,7 @@ def merge_vectors(
                 names = table["id"].to_pylist()
                 bad = [names[row] for row in np.flatnonzero(~np.isfinite(vectors).all(axis=1))]
                 raise InputError(
-                    f"The vectors of {_some(bad)} hold NaN or infinite numbers. Set dtype to float32 or bfloat16 "
+                    f"The vectors of {_some(bad)} contain NaN or infinite numbers. Set dtype to float32 or bfloat16 "
                     "for this model, then run snakemake again."
                 )
             ids.update(table["id"].to_pylist())
@@ -152,7 +152,7 @@ def merge_vectors(
             start += len(table)
             progress.advance(len(table))
     log.info(
-        "Merged %s papers from %d pieces of the vector store, all checked.",
+        "Merged %s papers from %d verified pieces of the vector store.",
         f"{papers:,}",
         len(pieces),
     )
@@ -174,10 +174,10 @@ def merge_vectors(
 def _complete_group(
     candidates: Sequence[list[Piece]], keys: np.ndarray, store_folder: Path
 ) -> tuple[VectorStore, np.ndarray]:
-    """Return the store of the first group that has all vectors, and their positions.
+    """Return the store of the first group that has all vectors, and the positions of the vectors.
 
     Raises:
-        InputError: none has all.
+        InputError: no group has all vectors.
     """
     best = np.full(len(keys), -1, dtype=np.int64)
     for group in candidates:
@@ -192,20 +192,20 @@ def _complete_group(
     for group in candidates:
         dtypes[str(group[0].manifest.encoder["dtype"])] += sum(p.manifest.papers for p in group)
     if len(dtypes) > 1:
-        told = ", ".join(f"{count:,} in {dtype}" for dtype, count in dtypes.most_common())
+        counts = ", ".join(f"{count:,} in {dtype}" for dtype, count in dtypes.most_common())
         raise InputError(
-            f"The vectors in {store_folder} were computed with different dtypes ({told}), so no dtype covers the "
+            f"The vectors in {store_folder} were computed with different dtypes ({counts}), so no dtype covers the "
             "whole sample: the machines of the cluster differ. Set the model's dtype to an explicit value, then run "
             "snakemake again."
         )
     raise InputError(
         f"{lacking:,} of {len(keys):,} papers have no vector in {store_folder}. Run snakemake again: it looks up "
-        "what is missing and computes only that."
+        "and computes only the missing vectors."
     )
 
 
 def _verify(pieces: Sequence[Piece]) -> None:
-    """Compare the pieces with their checksums; set aside what is damaged, so that the next run replaces it.
+    """Verify the pieces against their checksums; set damaged pieces aside, so that the next run replaces them.
 
     Raises:
         InputError: a piece is damaged.
@@ -222,7 +222,7 @@ def _verify(pieces: Sequence[Piece]) -> None:
         files = shlex.join([f"{piece.folder / piece.name}.npy" for piece in damaged])
         raise InputError(
             f"{len(damaged)} of {len(pieces)} pieces of the vector store do not match their checksums and were set "
-            f"aside: {files}. Run snakemake again: it computes their vectors anew and nothing else."
+            f"aside: {files}. Run snakemake again: it recomputes only their vectors."
         )
 
 

@@ -1,4 +1,4 @@
-"""From the hidden states of a text's tokens to its vector."""
+"""Pool the hidden states of a text's tokens into its vector."""
 
 import torch
 
@@ -12,10 +12,9 @@ def pool(
 
     Args:
         hidden: hidden states; rows are padded on the right.
-        lengths: (rows,) counts the tokens of each text, the special ones of its tokenizer included and the
-            padding not.
+        lengths: (rows,) number of tokens of each text, with special tokens and without padding.
         pooling: one of POOLINGS, or several joined with ``+``, whose vectors are concatenated.
-        skipped: how many tokens at the start of every row are left out: those of a prompt that is not pooled.
+        skipped: number of tokens to leave out at the start of every row: those of a prompt that is not pooled.
     """
     return torch.cat([_pool(hidden, lengths, name, skipped) for name in pooling.split("+")], dim=1)
 
@@ -40,6 +39,6 @@ def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str, skipped: in
 
 
 def finish(vectors: torch.Tensor, dimensions: int | None, normalize: bool) -> torch.Tensor:
-    """Return ``vectors`` (rows, d) cut to ``dimensions`` components, then scaled to length 1 if asked."""
+    """Return ``vectors`` (rows, d) cut to ``dimensions`` components, then scaled to length 1 if ``normalize``."""
     vectors = vectors[:, :dimensions]
     return torch.nn.functional.normalize(vectors, dim=1) if normalize else vectors

@@ -1,13 +1,13 @@
-"""Finding the vectors of a store that no result uses any more."""
+"""Find the vectors in a store that the merged result does not use."""
 
 import json
 from pathlib import Path
 
 
 def unused_files(model: Path) -> tuple[list[Path], str]:
-    """Return the files of a model's store that its merged result does not use, and why some are kept.
+    """Return the files in a model's store that its merged result does not use, and why other files are kept.
 
-    Vectors that are newer than the merged result are kept: a run that is not merged yet may need them.
+    Vectors newer than the merged result are kept: a run that is not merged yet may need them.
 
     Args:
         model: the folder of the model's results.
@@ -18,7 +18,7 @@ def unused_files(model: Path) -> tuple[list[Path], str]:
             piece["piece"] for piece in json.loads((model / "manifest.json").read_text())["pieces"]
         }
     except (OSError, ValueError, KeyError, TypeError):
-        return [], "it has no merged result, so all its vectors are kept."
+        return [], "There is no merged result, so all vectors are kept."
     files, newer = [], 0
     for file in sorted((model / "vectors").iterdir()):
         if file.name.split(".", 1)[0] in used:
@@ -27,5 +27,5 @@ def unused_files(model: Path) -> tuple[list[Path], str]:
             newer += 1
         else:
             files.append(file)
-    reason = f"{newer} files are newer than its merged result and are kept." if newer else ""
+    reason = f"{newer} files are newer than the merged result and are kept." if newer else ""
     return files, reason

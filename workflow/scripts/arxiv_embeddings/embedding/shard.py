@@ -1,4 +1,4 @@
-"""Embedding one shard on one or several devices: what the vector store lacks is computed, all else is found there."""
+"""Embed one shard on one or several devices: compute only the vectors that the store lacks."""
 
 import collections
 import contextlib
@@ -26,12 +26,13 @@ from .texts import read_texts
 log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 4_096
-Tokens = Sequence[Sequence[int]]  # the token ids of each text
+# The token ids of each text.
+Tokens = Sequence[Sequence[int]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """A run of papers that is embedded and saved at once: what a killed job has to do again at most."""
+    """A run of papers that is embedded and saved together: a killed job loses at most this work per device."""
 
     ids: list[str]
     texts: list[str]
@@ -41,11 +42,11 @@ class Chunk:
 def rows_to_embed(papers_path: Path, rows: np.ndarray, pieces: Sequence[Piece]) -> np.ndarray:
     """Return those of ``rows``, int64 and ascending, whose texts have no vector in ``pieces``.
 
-    Of equal texts the first one is returned. A piece that does not match its checksums is set aside, and its texts
-    count as having none.
+    Of equal texts, only the first row is returned. A piece that does not match its checksums is set aside; its
+    texts count as having no vector.
 
     Raises:
-        InputError: as read_texts.
+        InputError, ValueError: as read_texts.
     """
     texts = read_texts(papers_path, rows, ROWS_AT_ONCE)
     keys = np.concatenate([NO_KEYS, *(text_keys(some) for _, some in texts)])
@@ -80,25 +81,26 @@ def embed_shard(
     """Embed the papers in these rows and add their vectors to the store.
 
     Every finished chunk becomes a piece of the store at once, so a job that is killed loses at most the chunks
-    being computed. At the end one piece takes the place of them all. Memory does not grow with the papers.
+    being computed. At the end, one piece replaces the pieces of the chunks. Memory does not grow with the number of
+    papers.
 
     Args:
         papers_path: the drawn papers (see read_texts).
-        rows: of the papers to embed, int64, ascending, not empty.
-        shard: its name, which the names of the pieces begin with.
-        papers_per_chunk: what a killed job has to do again at most, for each device.
-        tokenizer: of the checkpoint, with the encoder settings as resolved.
-        load_encoders: loads the same encoder on each device of the job. The first texts are
-            tokenized meanwhile.
+        rows: rows of the papers to embed, int64, ascending, not empty.
+        shard: name of the shard; the names of the pieces begin with it.
+        papers_per_chunk: number of papers in a chunk; a killed job loses at most this work per device.
+        tokenizer: the tokenizer of the checkpoint, with resolved encoder settings.
+        load_encoders: loads the same encoder on each device of the job, while the first texts are
+            tokenized.
         on_progress: called, from any thread, once they are loaded and after every batch.
-        store_folder: of the store.
-        made_by: what manifests say of checkpoint, device and versions.
+        store_folder: the folder of the store.
+        made_by: the fields checkpoint, device and versions of the manifests.
 
     Returns:
         The piece with all vectors, in the order of the rows.
 
     Raises:
-        InputError: vectors are not finite (with the papers' ids), or as Encoder and read_texts.
+        InputError: vectors are not finite (the message names the papers), or as Encoder and read_texts.
     """
     texts = read_texts(papers_path, rows, papers_per_chunk)
     chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
@@ -138,7 +140,7 @@ def embed_shard(
 
 
 def _join(pieces: Sequence[Piece], shard: str, **made_by: Any) -> Piece:
-    """Write one piece in place of the ``pieces`` of a shard, so that a store has few and large files."""
+    """Replace the ``pieces`` of a shard with one piece, so that a store has few large files."""
     whole = write_piece(
         pieces[0].folder,
         shard,
@@ -161,11 +163,10 @@ def _embed_ahead(
     save: Callable[[Chunk, np.ndarray, float], Piece],
     report: Callable[[int, int], None],
 ) -> Generator[Piece, None, None]:
-    """Yield the pieces of the chunks in their order, while the devices work on the next ones.
+    """Yield the pieces of the chunks in order, while the devices compute the next chunks.
 
-    For each encoder there are two threads: one computes, while the other saves the vectors of the
-    chunk before. When the caller stops early (an error, SIGTERM), the chunks that are being computed are
-    finished and saved first.
+    Each encoder has two threads: one computes while the other saves the vectors of the previous chunk. If the
+    caller stops early (an error, SIGTERM), the chunks in progress are finished and saved first.
     """
     free: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
     for encoder in encoders:
@@ -190,12 +191,13 @@ def _embed_ahead(
         try:
             for chunk in todo:
                 waiting.append(pool.submit(embed, chunk))
-                if len(waiting) > threads:  # so that few chunks are in memory
+                # Keep few chunks in memory.
+                if len(waiting) > threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         except SystemExit:
-            # SIGTERM; SIGKILL follows some seconds later (KillWait, 30 by default).
+            # SIGTERM: SLURM sends SIGKILL some seconds later (KillWait, 30 by default).
             log.warning(
                 "SIGTERM received: saving the chunks in progress; the next run resumes after them."
             )
@@ -206,11 +208,11 @@ def _embed_ahead(
 
 
 def _check(vectors: np.ndarray, ids: list[str]) -> None:
-    """Fail and name the papers whose vectors hold NaN or infinite numbers."""
+    """Raise an InputError that names the papers whose vectors contain NaN or infinite numbers."""
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         named = ", ".join(ids[row] for row in bad[:10])
         raise InputError(
-            f"The vectors of {len(bad)} papers hold NaN or infinite numbers: {named}{', …' * (len(bad) > 10)}. "
+            f"The vectors of {len(bad)} papers contain NaN or infinite numbers: {named}{', …' * (len(bad) > 10)}. "
             "Set dtype to float32 or bfloat16; if that does not help, the checkpoint's weights are damaged."
         )

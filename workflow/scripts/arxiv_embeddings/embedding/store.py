@@ -3,12 +3,12 @@
 A store is a folder of pieces. A piece is written once, whole, and never changed:
 
     <piece>.npy        float32 (rows, d): the vectors
-    <piece>.rows.npy   (rows,): the sha256 of each vector's text, and its number of tokens
-    <piece>.json       the manifest; it is written last, so a piece without one is not there
+    <piece>.rows.npy   (rows,): the sha256 of each vector's text and its number of tokens
+    <piece>.json       the manifest; it is written last, so a piece without a manifest does not exist
 
-So a vector is addressed by the sha256 of its text together with what its piece's manifest says of the checkpoint
-and the resolved encoder settings (prompt and engine among them). Jobs that write at the same time write pieces of
-their own; nothing is locked and nothing is edited.
+A vector is addressed by the sha256 of its text and by the checkpoint and the resolved encoder settings (including
+prompt and engine) in the manifest of its piece. Jobs that run at the same time write separate pieces; nothing is
+locked and nothing is edited.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
 
 def first_of_each(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return those of ``rows`` whose key (a row of ``keys``, uint8 (n, 32)) no earlier one of them has."""
+    """Return the first of ``rows`` for each distinct key (a row of ``keys``, uint8 (n, 32))."""
     whole = np.ascontiguousarray(keys[rows]).view("S32").ravel()
     _, first = np.unique(whole, return_index=True)
     taken: np.ndarray = rows[np.sort(first)]
@@ -55,8 +55,8 @@ def first_of_each(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
 class Piece:
     """A piece of the store.
 
-    Its files are mapped anew each time they are asked for: what a mapping has read counts as memory of the process
-    until it is closed.
+    Every access to ``vectors`` or ``rows`` maps the file again: the pages that a mapping has read count as memory
+    of the process until the mapping is closed.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Piece:
 
     @property
     def files(self) -> tuple[Path, Path, Path]:
-        """All files, the manifest first."""
+        """All files; the manifest comes first."""
         return self.manifest_path, self.rows_path, self.vectors_path
 
     @property
@@ -88,12 +88,12 @@ class Piece:
         """The vectors, float32 (rows, d), memory-mapped.
 
         Raises:
-            InputError: the file is missing, cut, or of another shape than the manifest says.
+            InputError: the file is missing or truncated, or does not have the shape in the manifest.
         """
         matrix = open_matrix(self.vectors_path)
-        wanted = (self.manifest.papers, self.manifest.dimensions)
-        if matrix.shape != wanted:
-            raise InputError(f"{self.vectors_path} has the shape {matrix.shape}, not {wanted}.")
+        expected = (self.manifest.papers, self.manifest.dimensions)
+        if matrix.shape != expected:
+            raise InputError(f"{self.vectors_path} has the shape {matrix.shape}, not {expected}.")
         return matrix
 
     @property
@@ -101,11 +101,12 @@ class Piece:
         """The rows, ROW (rows,), memory-mapped.
 
         Raises:
-            InputError: the file is missing, cut, or not of the length that the manifest says.
+            InputError: the file is missing or truncated, or does not have the length in the manifest.
         """
         try:
             rows = np.load(self.rows_path, mmap_mode="r", allow_pickle=False)
-        except Exception as error:  # numpy raises whatever a damaged header makes it stumble over
+        # A damaged header can make numpy raise any exception.
+        except Exception as error:
             raise InputError(f"{self.rows_path} cannot be read: {error}") from error
         if rows.dtype != ROW or rows.shape != (self.manifest.papers,):
             raise InputError(f"{self.rows_path} does not hold {self.manifest.papers:,} rows.")
@@ -115,7 +116,7 @@ class Piece:
         """Read the whole piece and compare it with the checksums in its manifest.
 
         Raises:
-            InputError: bytes have changed.
+            InputError: the content does not match a checksum.
         """
         if hashlib.sha256(np.ascontiguousarray(self.rows).data).hexdigest() != (
             self.manifest.texts_sha256
@@ -128,12 +129,12 @@ class Piece:
             raise InputError(f"{self.vectors_path} does not match its checksum.")
 
     def remove(self) -> None:
-        """Delete the piece. Its manifest goes first, so that nobody takes the rest for a piece."""
+        """Delete the piece. The manifest is deleted first, so that a partly deleted piece is never used."""
         for file in self.files:
             file.unlink(missing_ok=True)
 
     def set_aside(self) -> None:
-        """Rename the manifest of a damaged piece, so that its vectors are computed again."""
+        """Rename the manifest of a damaged piece, so that its vectors are recomputed."""
         with contextlib.suppress(FileNotFoundError):
             self.manifest_path.replace(self.manifest_path.with_suffix(".damaged"))
 
@@ -149,13 +150,13 @@ def write_piece(
     """Add a piece to the store in ``folder``.
 
     Args:
-        folder: of the store; made if it is not there.
-        shard: whose job embedded the texts.
-        keys: of the texts, uint8 (rows, 32).
-        tokens: of each text, integers (rows,).
-        parts: gives the vectors, each time it is called, as float32 matrices (any number of rows, d), together
-            of ``rows`` rows.
-        made_by: what the manifest says of checkpoint, encoder, attention, seconds, device and versions.
+        folder: the folder of the store; created if it does not exist.
+        shard: the shard whose job embedded the texts.
+        keys: keys of the texts, uint8 (rows, 32).
+        tokens: number of tokens of each text, integers (rows,).
+        parts: returns the vectors each time it is called, as float32 matrices (any number of rows, d) with ``rows``
+            rows in total.
+        made_by: the fields checkpoint, encoder, attention, seconds, device and versions of the manifest.
     """
     rows = np.empty(len(keys), ROW)
     rows["text"], rows["tokens"] = keys, tokens
@@ -173,8 +174,8 @@ def write_piece(
         tokens=int(rows["tokens"].sum()),
         **made_by,
     )
-    # The name depends on the content and on what made it: two jobs for the same shard (a run restarted while its
-    # jobs still run) write the same piece or two, never half of each other's.
+    # The name depends on the content and the settings: two jobs for the same shard (a run restarted while its jobs
+    # still run) write either the same piece or two pieces, never a mixture.
     content = manifest.texts_sha256, manifest.vectors_sha256, manifest.checkpoint, manifest.encoder
     piece = Piece(folder, f"{shard}-{json_sha256(content)[:8]}", manifest)
     with (
@@ -190,7 +191,7 @@ def write_piece(
 
 
 def pieces_in(folder: Path) -> list[Piece]:
-    """Return the pieces of the store in ``folder``, by name; what is damaged is reported and left out."""
+    """Return the pieces of the store in ``folder``, sorted by name; damaged pieces are reported and left out."""
     pieces = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -206,24 +207,24 @@ def pieces_in(folder: Path) -> list[Piece]:
 def groups(
     pieces: Iterable[Piece], checkpoint: dict[str, Any], settings: EncoderSettings
 ) -> list[list[Piece]]:
-    """Return the pieces that a checkpoint and encoder settings may use, in groups of equal settings.
+    """Return the pieces that match a checkpoint and encoder settings, in groups of equal settings.
 
-    Vectors of one group belong together; several groups differ in what ``settings`` leave open (``dtype: auto``).
+    Vectors of one group belong together; the groups differ only in settings that are ``auto`` in ``settings``.
 
     Args:
-        pieces: of a store.
+        pieces: pieces of a store.
         checkpoint: as ``checkpoint.identity.checkpoint_identity`` returns it.
         settings: resolved against the checkpoint; the dtype may be ``auto``.
     """
-    wanted = settings.to_dict()
-    open_names = {name for name, value in wanted.items() if value == "auto"}
+    requested = settings.to_dict()
+    open_names = {name for name, value in requested.items() if value == "auto"}
     found: dict[str, list[Piece]] = {}
     for piece in pieces:
         encoder = piece.manifest.encoder
-        # A name that only one of them has is a difference too: settings leave out some of their defaults.
+        # A name that only one side has is a difference too: settings omit some of their defaults.
         if piece.manifest.checkpoint.get("sha256") == checkpoint["sha256"] and all(
-            encoder.get(name, _ABSENT) == wanted.get(name, _ABSENT)
-            for name in {*encoder, *wanted} - open_names
+            encoder.get(name, _ABSENT) == requested.get(name, _ABSENT)
+            for name in {*encoder, *requested} - open_names
         ):
             alike = json.dumps([encoder, piece.manifest.dimensions], sort_keys=True)
             found.setdefault(alike, []).append(piece)
@@ -233,7 +234,7 @@ def groups(
 class VectorStore:
     """Vectors of one group of pieces, found by the sha256 of their texts.
 
-    A position counts the rows of all pieces, one behind the other.
+    A position is a row number in the concatenation of all pieces.
     """
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
@@ -245,7 +246,7 @@ class VectorStore:
         self._heads = heads[self._order]
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Return the positions, int64 (texts,), of the texts with these keys; -1 where there is none.
+        """Return the positions, int64 (texts,), of the texts with these keys; -1 for texts without a vector.
 
         Args:
             keys: uint8 (texts, 32).
@@ -254,7 +255,7 @@ class VectorStore:
         heads = _heads(keys)
         at = np.searchsorted(self._heads, heads)
         asked = np.arange(len(keys))
-        # Eight bytes of a key are sorted. Where two texts share them, the next entry is tried.
+        # Only the first eight bytes of a key are sorted. If two texts share them, try the next entry.
         while len(asked):
             asked = asked[at[asked] < len(self._heads)]
             asked = asked[self._heads[at[asked]] == heads[asked]]
@@ -280,7 +281,8 @@ class VectorStore:
             piece = self.pieces[number]
             own = np.flatnonzero(numbers == number)
             rows = positions[own] - self._starts[number]
-            order = np.argsort(rows)  # from front to back, which disks are good at
+            # Read the file from front to back, which is fast on disks.
+            order = np.argsort(rows)
             vectors[own[order]] = piece.vectors[rows[order]]
             tokens[own[order]] = piece.rows["tokens"][rows[order]]
         return vectors, tokens
@@ -289,14 +291,3 @@ class VectorStore:
 def _heads(keys: np.ndarray) -> np.ndarray:
     """Return the first eight bytes of each key as uint64 (keys,)."""
     return np.ascontiguousarray(keys[:, :8]).view(np.uint64).ravel()
-
-
-def papers_by_shard(folder: Path) -> Iterator[tuple[str, int, float]]:
-    """Yield shard, papers and time of writing (seconds since the epoch) of every piece in the store.
-
-    Only manifests are read, so this is quick enough to ask how far a run is.
-    """
-    for path in folder.glob("*.json"):
-        with contextlib.suppress(InputError, OSError):
-            manifest = PieceManifest.read(path)
-            yield manifest.shard, manifest.papers, path.stat().st_mtime

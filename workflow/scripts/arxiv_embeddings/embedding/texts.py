@@ -12,17 +12,20 @@ Texts = tuple[list[str], list[str]]
 
 
 def read_texts(path: Path, rows: np.ndarray, size: int) -> Iterator[Texts]:
-    """Yield ids and topics of the papers in these rows, in runs of ``size`` (the last may be shorter).
+    """Yield the ids and topics of the papers in these rows, ``size`` papers at a time (the last time maybe fewer).
 
     Args:
-        path: a Parquet file, or JSON lines with ``id`` and ``topic`` for machines without pyarrow; the
-            content tells which.
-        rows: row numbers from 0, ascending, int64.
-        size: papers in a run.
+        path: a Parquet file, or JSON lines with ``id`` and ``topic`` for machines without pyarrow. The format is
+            detected from the content.
+        rows: row numbers from 0, int64, ascending without repetition.
+        size: papers at a time.
 
     Raises:
-        InputError: the file has fewer papers, or a line of it is not a paper.
+        InputError: the file has fewer papers, or a line of it is not a paper record.
+        ValueError: a row is negative, or the rows are not ascending.
     """
+    if len(rows) and (rows[0] < 0 or (np.diff(rows) <= 0).any()):
+        raise ValueError(f"Rows must be ascending and not negative, but are {rows}.")
     with path.open("rb") as file:
         parquet = file.read(4) == b"PAR1"
     papers = (_parquet_papers if parquet else _line_papers)(path, rows)
@@ -39,8 +42,9 @@ def read_texts(path: Path, rows: np.ndarray, size: int) -> Iterator[Texts]:
 
 
 def _parquet_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
-    """Yield the papers of each row group that holds one of the rows; only those are read."""
-    import pyarrow.parquet as pq  # only here, as JSON lines need no pyarrow
+    """Yield the papers of each row group that contains one of the rows; read no other row groups."""
+    # Imported here because JSON lines must be readable without pyarrow.
+    import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, pre_buffer=False) as file:
         _check_enough(path, file.metadata.num_rows, rows)
@@ -76,7 +80,7 @@ def _check_enough(path: Path, papers: int, rows: np.ndarray) -> None:
     if len(rows) and rows[-1] >= papers:
         raise InputError(
             f"{path} has only {papers:,} papers, but papers up to row {rows[-1] + 1:,} were requested. "
-            "Run snakemake again, so that it is written again."
+            "Run snakemake again to rewrite the file."
         )
 
 

@@ -1,4 +1,4 @@
-"""The facts of a cluster's site that the profile needs: account, partitions, how GPUs are asked for."""
+"""The site settings that the profile needs: account, partitions, and how GPUs are requested."""
 
 import getpass
 import math
@@ -11,15 +11,15 @@ from . import limits
 from .commands import NoAnswerError, output_of
 
 SITE = Path(__file__).parents[4] / "profiles/slurm/site.yaml"
-HEADER = "# Written by `make slurm-setup`; profiles/slurm/config.yaml reads it. Change what does not fit.\n"
+HEADER = "# Written by `make slurm-setup`; profiles/slurm/config.yaml reads it. Edit it if a value is wrong.\n"
 
 
 def site(name: str) -> str:
-    """Return a fact of this site as an expression that Snakemake evaluates; "" where there is none.
+    """Return a setting of this site as an expression that Snakemake evaluates; "" if it is not set.
 
     Args:
-        name: for example ``account``: the environment variable EMBED_ACCOUNT, else that entry of the
-            file of the site.
+        name: for example ``account``: read from the environment variable EMBED_ACCOUNT, otherwise from the entry
+            ``account`` of the site file.
     """
     entries = yaml.safe_load(SITE.read_text()) or {} if SITE.is_file() else {}
     value = os.environ.get(f"EMBED_{name.upper()}") or entries.get(name)
@@ -27,13 +27,13 @@ def site(name: str) -> str:
 
 
 def propose() -> dict[str, str]:
-    """Return entries for the file of the site, from what sinfo, sacctmgr and sbatch answer.
+    """Return entries for the site file, derived from the answers of sinfo, sacctmgr and sbatch.
 
     Raises:
         NoAnswerError: sinfo does not answer.
     """
     groups = [group for group in limits.parse_partitions(output_of(limits.SINFO)) if group.up]
-    # The default partition first, then those that give the most time.
+    # The default partition comes first, then the partitions with the longest time limits.
     groups.sort(key=lambda group: (not group.default, -group.minutes))
     entries = {"account": _default_account()}
     for name, fitting in (
@@ -51,11 +51,12 @@ def _default_account() -> str:
     try:
         return output_of([*command, "format=defaultaccount"]).strip()
     except NoAnswerError:
-        return ""  # SLURM may know no accounts
+        # SLURM may run without accounts.
+        return ""
 
 
 def _accepts(option: str, entries: dict[str, str]) -> bool:
-    """Tell whether sbatch would take a job with this option; it submits nothing."""
+    """Return whether sbatch would accept a job with this option; nothing is submitted."""
     where = [f"--partition={entries['gpu_partition']}", "--nodes=1", "--ntasks=1"]
     if account := entries["account"]:
         where.append(f"--account={account}")
