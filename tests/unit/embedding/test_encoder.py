@@ -18,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
+from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
@@ -177,9 +178,11 @@ def test_a_job_that_does_not_see_its_gpu_fails_and_names_the_node(
 def test_the_command_never_falls_back_to_the_cpu(
     bert: Path, tmp_path: Path, script: Script
 ) -> None:
+    settings = EncoderSettings(dtype="float32")
+    fetch_model(str(bert), None, tmp_path / "model", settings)
     options: list[object] = ["--papers", tmp_path / "drawn.parquet", "--start", 0, "--stop", 2]
-    options += ["--model", bert, "--encoder", EncoderSettings(dtype="float32").to_json()]
-    options += ["--vectors", tmp_path / "s/0.npy", "--manifest", tmp_path / "s/0.json"]
+    options += ["--model", tmp_path / "model", "--encoder", settings.to_json()]
+    options += ["--shard", "a", "--store", tmp_path / "store", "--done", tmp_path / "done.json"]
     done = script(
         "embed_shard.py",
         *options,
@@ -189,10 +192,11 @@ def test_the_command_never_falls_back_to_the_cpu(
         HIP_VISIBLE_DEVICES="",
     )
     assert done.returncode == 1
-    (line,) = done.stdout.splitlines()
+    line = done.stdout.splitlines()[-1]
     assert "ERROR" in line
-    assert socket.gethostname() in line
-    assert not list(tmp_path.iterdir())
+    assert f"sees none on {socket.gethostname()}" in line
+    assert "Traceback" not in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize(
@@ -835,7 +839,7 @@ def test_out_of_memory_halves_the_budget_and_loses_no_vector(
     assert cosines(vectors, expected).min() >= 0.99999
     assert (papers, tokens) == (len(texts), sum(map(len, ids)))
     said = [line for line in caplog.messages if "Out of memory" in line]
-    assert [int(line.split()[6]) for line in said] == [768, 384, 192]
+    assert [int(line.split()[5]) for line in said] == [768, 384, 192]
     assert said[-1] == "Out of memory: continuing with 192 tokens per batch."
     caplog.clear()
     encoder.encode(ids)  # the smaller budget is kept
