@@ -29,8 +29,8 @@ class Contender:
 
 def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Contender:
     """Return this project's encoder with the pooling that the checkpoint declares."""
-    asked = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
-    settings = resolve_for(asked, folder, device)
+    requested = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
+    settings = resolve_for(requested, folder, device)
     encoder, tokenizer = Encoder(folder, settings, device), Tokenizer(folder, settings)
     own = settings.dtype
     name = f"ours, auto ({own})" if dtype == "auto" else f"ours, {own}"

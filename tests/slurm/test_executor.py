@@ -161,7 +161,7 @@ def scenario(function: Scenario) -> Scenario:
 
 
 @scenario
-def squeue_is_away_while_a_job_is_cancelled(run: Run) -> None:
+def squeue_does_not_answer_while_a_job_is_cancelled(run: Run) -> None:
     run.write(STUCK_ONCE)
     error = "slurm_load_jobs error: Socket timed out on send/recv operation"
     run.replace("squeue", f'[ -e away ] && {{ echo "{error}" >&2; exit 1; }}; exec $real "$@"')
@@ -188,7 +188,7 @@ def a_job_leaves_squeue_and_sacct_knows_it(run: Run) -> None:
 
 
 @scenario
-def a_job_leaves_squeue_and_there_is_no_sacct(run: Run) -> None:
+def a_job_leaves_squeue_and_sacct_is_missing(run: Run) -> None:
     """There is no efficiency report then, but the run does not fail."""
     run.write(STUCK_ONCE)
     run.replace("squeue", 'exec $real $(echo "$@" | sed s/--states=all//)')
@@ -217,7 +217,7 @@ def the_account_may_submit_one_job_at_a_time(run: Run) -> None:
 
 
 @scenario
-def the_partition_is_inactive_for_a_while(run: Run) -> None:
+def the_partition_is_temporarily_inactive(run: Run) -> None:
     run.cluster.run("scontrol", "create", "PartitionName=sleepy", "Nodes=ALL", "State=INACTIVE")
     run.write("touch {output}", slurm_partition="sleepy")
     run.start()
@@ -228,7 +228,7 @@ def the_partition_is_inactive_for_a_while(run: Run) -> None:
 
 
 @scenario
-def slurmctld_cannot_be_reached_for_a_while(run: Run) -> None:
+def slurmctld_is_temporarily_unreachable(run: Run) -> None:
     conf = Path(run.cluster.env["SLURM_CONF"]).read_text()
     elsewhere = run.folder / "elsewhere.conf"
     elsewhere.write_text(
@@ -289,7 +289,7 @@ def ctrl_c_while_squeue_hangs(run: Run) -> None:
     run.start()
     run.running(3)
     (run.folder / "hang").touch()
-    wait_for(lambda: (run.folder / "hung").exists(), 200, "squeue is asked")
+    wait_for(lambda: (run.folder / "hung").exists(), 200, "squeue is called")
     assert run.interrupt() < 5
     assert run.states() == ["CANCELLED"] * 3
 
@@ -349,14 +349,14 @@ def snakemake_as_a_job_that_is_cancelled(run: Run) -> None:
 
 
 @scenario
-def snakemake_as_a_job_whose_time_is_over(run: Run) -> None:
+def snakemake_as_a_job_that_reaches_its_time_limit(run: Run) -> None:
     job = submit_snakemake(run, "--time=2", "--signal=B:TERM@30")
     run.running(2)
     check_that_all_is_cancelled(run, job)
 
 
 @scenario
-def a_job_over_its_time_gets_twice_as_much_where_its_partition_gives_it(run: Run) -> None:
+def a_job_over_its_time_limit_gets_twice_as_much_if_the_partition_allows_it(run: Run) -> None:
     run.cluster.run("scontrol", "create", "PartitionName=brief", "Nodes=ALL", "MaxTime=1")
     run.write(STUCK_ONCE, jobs=2, runtime="1m")
     snakefile = run.folder / "Snakefile"
@@ -378,7 +378,7 @@ def a_job_over_its_time_gets_twice_as_much_where_its_partition_gives_it(run: Run
 
 
 @scenario
-def a_job_over_its_memory_gets_twice_as_much(run: Run) -> None:
+def a_job_over_its_memory_limit_gets_twice_as_much(run: Run) -> None:
     if not run.cluster.cgroup:
         pytest.skip("memory limits are not enforced here: SLURM cannot use cgroups")
     run.write(f"{sys.executable} -c 'b\"x\" * (600 << 20)' && touch {{output}}")
@@ -420,7 +420,7 @@ def a_cluster_with_a_default_account_and_partition_needs_no_settings(run: Run) -
 
 
 @scenario
-def other_version_of_the_plugin(run: Run) -> None:
+def another_major_version_of_the_plugin_is_refused(run: Run) -> None:
     metadata = run.folder / "path/snakemake_executor_plugin_slurm-3.0.0.dist-info/METADATA"
     metadata.parent.mkdir(parents=True)
     metadata.write_text("Name: snakemake-executor-plugin-slurm\nVersion: 3.0.0\n")

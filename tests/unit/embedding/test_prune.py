@@ -1,4 +1,4 @@
-"""Only vectors that no result uses are removed, and only when asked."""
+"""Only vectors that no result uses are removed, and only with --delete."""
 
 import json
 import os

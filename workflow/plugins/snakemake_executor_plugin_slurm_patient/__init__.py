@@ -118,7 +118,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         super().__post_init__()
         self.markers = Path(self.tmpdir)
 
-    def _tell(self, topic: str, message: str) -> None:
+    def _warn(self, topic: str, message: str) -> None:
         """Warn the user, at most once a minute per topic."""
         now = time.monotonic()
         if now - self._reported.get(topic, -60) >= 60:
@@ -194,7 +194,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         super().run_job(job)
         pause = SECONDS_TO_NEXT_TRY
         while reason := self._refusals.pop(job, None):
-            self._tell(
+            self._warn(
                 reason,
                 f"sbatch does not accept jobs at present: {reason} "
                 "The run waits and tries again. Press Ctrl-C to end it.",
@@ -337,10 +337,10 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
                 return out.decode(errors="replace")
             reason = " ".join(err.decode(errors="replace").split()) or "it failed"
         except TimeoutError:
-            reason = f"no answer within {SECONDS_FOR_AN_ANSWER} s"
+            reason = f"it did not finish within {SECONDS_FOR_AN_ANSWER} s"
         except OSError as error:
             reason = str(error)
-        self._tell(
+        self._warn(
             command[0],
             f"{command[0]} does not answer: {reason}. The run asks again; its jobs are not affected.",
         )

@@ -54,15 +54,15 @@ def _parquet_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
             first, last = np.searchsorted(rows, (start, stop))
             if first < last:
                 table = file.read_row_group(group, columns=["id", "topic"])
-                wanted = table.take(rows[first:last] - start)
-                yield wanted["id"].to_pylist(), wanted["topic"].to_pylist()
+                papers = table.take(rows[first:last] - start)
+                yield papers["id"].to_pylist(), papers["topic"].to_pylist()
             start = stop
 
 
 def _line_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
     """Yield the papers one by one."""
-    wanted = iter(rows.tolist())
-    row = next(wanted, None)
+    remaining = iter(rows.tolist())
+    row = next(remaining, None)
     number = -1
     with path.open("rb") as file:
         for number, line in enumerate(file):
@@ -71,7 +71,7 @@ def _line_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
             if number == row:
                 paper_id, topic = _paper(path, number + 1, line)
                 yield [paper_id], [topic]
-                row = next(wanted, None)
+                row = next(remaining, None)
     if row is not None:
         _check_enough(path, number + 1, rows)
 
