@@ -27,7 +27,8 @@ def submitted_jobs():
     found = {job.rule.name: job for job in needed if not job.is_local}
     embed_shard = rules.embed_shard.rule
     for job in needed:
-        if job.rule is rules.find_vectors.rule and embed_shard.name not in found:
+        plans_shards = job.rule is rules.find_vectors.rule
+        if plans_shards and embed_shard.name not in found:
             wildcards = {"model": job.wildcards.model, "shard": "00000000-00000"}
             found[embed_shard.name] = Job(
                 embed_shard, workflow.dag, wildcards_dict=wildcards
