@@ -159,6 +159,10 @@ def test_a_run_uses_the_config_that_it_began_with(fresh: Workflow) -> None:
     assert edited == {"find_vectors": 1, "embed_shard": 9, "merge_vectors": 1}
 
 
+def test_a_checkpoint_alone_can_be_fetched(fresh: Workflow) -> None:
+    assert fresh.run("resources/models/minilm").jobs == {"fetch_model": 1}
+
+
 def write_snapshot(path: Path, records: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
 

@@ -3,6 +3,7 @@
 
 rule fetch_model:
     input:
+        begin_run,
         # Files of a local checkpoint are inputs, so that changed weights are noticed.
         lambda wildcards: rule_values.checkpoint_files(
             model_source(MODELS[wildcards.model])

@@ -7,7 +7,7 @@ RUN_CONFIG = run_config.path_of(config, RESULTS / "runs")
 
 if workflow.is_main_process:
     begun = os.environ.get(RUN_CONFIGS, "") if workflow.modifier.skip_configfile else ""
-    os.environ[RUN_CONFIGS] = f"{begun}{os.pathsep}{RUN_CONFIG.absolute()}"
+    os.environ[RUN_CONFIGS] = f"{RUN_CONFIG.absolute()}{os.pathsep}{begun}"
     CONFIG_SUMS = run_config.file_sums(map(Path, workflow.configfiles))
     if not workflow.modifier.skip_configfile:
         # Otherwise Snakemake would pass these files to the jobs with --configfile.

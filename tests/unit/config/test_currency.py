@@ -293,6 +293,17 @@ def test_results_from_the_future_are_dated_now(run: Results) -> None:
     assert vectors.stat().st_mtime == 4e9
 
 
+def test_a_snapshot_that_cannot_be_read_stops_nothing_yet(
+    run: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert run.outdated() == set()
+    currency.check_size(10, run.snapshot, "arxiv", run.results / "filter.json", [])
+
+
 def test_a_folder_is_known_by_the_sums_of_its_files(tmp_path: Path) -> None:
     for name in ("X.txt", "YL1.txt", "YL2.txt"):
         (tmp_path / name).write_text(f"1{name}")

@@ -36,6 +36,12 @@ def test_a_file_that_is_there_is_not_written_again(tmp_path: Path) -> None:
     assert path.stat().st_mtime == 5
 
 
+def test_of_two_runs_of_a_corpus_the_first_one_counts(tmp_path: Path) -> None:
+    """The newest stands first: a run may have been started inside a job of another one."""
+    newer = {**CONFIG, "sample": {"seed": 43}}
+    assert run_config.of_job(saved(tmp_path, newer, CONFIG), CONFIG) == newer
+
+
 def test_of_several_modules_each_gets_its_own(tmp_path: Path) -> None:
     paths = saved(tmp_path, CONFIG, OTHER)
     assert run_config.of_job(paths, {"corpus": {"name": "wos"}}) == OTHER

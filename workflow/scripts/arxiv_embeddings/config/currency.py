@@ -5,6 +5,7 @@ or purge folders. What is decided here comes from the files that describe the da
 ``checkpoint.json`` and ``manifest.json``.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -80,7 +81,7 @@ def outdated(
     wanted = corpus_request(config["corpus"])
     if filtered is not None and not (
         corpus_of(filtered) == wanted
-        and (snapshot is None or is_snapshot(filtered, snapshot, wanted["format"]))
+        and (snapshot is None or _may_be_snapshot(filtered, snapshot, wanted["format"]))
     ):
         found.append(results / "papers.parquet")
     if (results / "drawn.parquet").exists() and not _is_drawn(drawn, filtered, config["sample"]):
@@ -117,7 +118,10 @@ def check_size(
     """
     if size is None:
         return
-    most = None if snapshot is None else most_papers(snapshot, corpus_format)
+    most = None
+    if snapshot is not None:
+        with contextlib.suppress(OSError):  # the filter says what is wrong with it
+            most = most_papers(snapshot, corpus_format)
     if most is not None and size > most:
         raise InputError(
             f"sample.size asks for {size:,} papers, but {snapshot} cannot hold more than {most:,}: it is too small. "
@@ -178,6 +182,14 @@ def is_snapshot(record: Record, path: Path, kind: str) -> bool:
         if identity["mtime_ns"] == known.get("mtime_ns"):
             return True
     return bool(files_sha256(files) == known.get("sha256"))
+
+
+def _may_be_snapshot(record: Record, path: Path, corpus_format: str) -> bool:
+    """Tell the same, and yes where the snapshot cannot be read: only a job that needs it must fail."""
+    try:
+        return is_snapshot(record, path, corpus_format)
+    except OSError:
+        return True
 
 
 def ends_sha256(path: Path) -> str:
