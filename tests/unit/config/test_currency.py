@@ -296,9 +296,12 @@ def test_results_from_the_future_are_dated_now(run: Results) -> None:
 def test_a_snapshot_that_cannot_be_read_stops_nothing_yet(
     run: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == run.snapshot:
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *arguments, **options)
 
+    plain = Path.open
     monkeypatch.setattr(Path, "open", refuse)
     assert run.outdated() == set()
     currency.check_size(10, run.snapshot, "arxiv", run.results / "filter.json", [])
