@@ -79,7 +79,7 @@ SlurmdLogFile={folder}/log/%n.log
 SlurmdSpoolDir={folder}/%n
 SlurmUser=root
 MailProg=/bin/true
-# Or the daemons would listen on every interface.
+# Otherwise the daemons would listen on every interface.
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 # With cgroup v2 two clusters on one machine share the cgroups of a node: job ids must differ.
 FirstJobId={slurmctld_port}00
@@ -91,7 +91,7 @@ AuthInfo=socket={folder}/munged/socket,cred_expire=10
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={slurmdbd_port}
-# Not a password with munge, but the socket; towards slurmdbd, AuthInfo is not used.
+# With munge this is the socket, not a password; AuthInfo is not used for slurmdbd.
 AccountingStoragePass={folder}/munged/socket
 AccountingStorageTRES=gres/gpu
 # Snakemake writes rule and wildcards of a job there.
