@@ -840,7 +840,7 @@ def test_out_of_memory_halves_the_budget_and_loses_no_vector(
     assert cosines(vectors, expected).min() >= 0.99999
     assert (papers, tokens) == (len(texts), sum(map(len, ids)))
     said = [line for line in caplog.messages if "Out of memory" in line]
-    assert [int(line.split()[6]) for line in said] == [768, 384, 192]
+    assert [int(line.split()[5]) for line in said] == [768, 384, 192]
     assert said[-1] == "Out of memory: continuing with 192 tokens per batch."
     caplog.clear()
     encoder.encode(ids)  # the smaller budget is kept
