@@ -23,7 +23,7 @@ def write_run_record():
 
 def submitted_jobs():
     """Return one job of each rule that will be submitted, including shards that are not known yet."""
-    needed = workflow.dag.needrun_jobs()
+    needed = list(workflow.dag.needrun_jobs())
     found = {job.rule.name: job for job in needed if not job.is_local}
     embed_shard = rules.embed_shard.rule
     for job in needed:
