@@ -1,5 +1,6 @@
 """A real cluster for the whole session, and working directories whose shards are not embedded yet."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,17 @@ LONG: dict[str, Any] = {
     "shards": {"size": 1_200},
     "models": [model(max_length=256)],
 }
+
+
+@contextlib.contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """Mount a disk of its own (a tmpfs) on a folder, or skip the test."""
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a disk cannot be mounted here: {done.stderr}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
 
 
 class Attempt(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from slurm.cluster import NODES, wait_for
-from slurm.conftest import FEW, LONG, SHARDS, SHORT, Prepared, SlurmWorkflow
+from slurm.conftest import FEW, LONG, SHARDS, SHORT, Prepared, SlurmWorkflow, mounted
 
 # The number of GPUs of the cluster.
 GPUS = 4
@@ -250,12 +250,8 @@ def small_disk(shards: SlurmWorkflow) -> Iterator[Path]:
     """Mount a small disk for the vectors."""
     place = shards.results / "minilm"
     place.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    mounted = subprocess.run(options, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with mounted(place, "size=64k"):
+        yield place
 
 
 def test_a_full_disk_is_reported_and_the_next_run_resumes(

@@ -3,7 +3,6 @@
 import datetime
 import itertools
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from arxiv_embeddings.slurm import site
-from slurm.conftest import FEW, Prepared, SlurmWorkflow
+from slurm.conftest import FEW, Prepared, SlurmWorkflow, mounted
 from support.running import ROOT
 
 
@@ -30,13 +29,8 @@ def test_gres_keeps_the_limit_of_gpu_jobs(shards: SlurmWorkflow) -> None:
 
 @pytest.fixture
 def read_only_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    home = tmp_path_factory.mktemp("home")
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home)]
-    mounted = subprocess.run(mount, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a disk cannot be mounted here: {mounted.stderr}")
-    yield home
-    subprocess.run(["umount", str(home)], check=True)
+    with mounted(tmp_path_factory.mktemp("home"), "ro") as home:
+        yield home
 
 
 def test_python_packages_of_a_site_and_a_read_only_home_have_no_effect(

@@ -21,6 +21,15 @@ from support.data.make_snapshot import make_snapshot
 ROOT = Path(__file__).parents[2]
 MINILM = ROOT / "resources/demo/all-MiniLM-L6-v2"
 Jobs = dict[str, int]
+# The jobs that embed a new corpus with one model, in one shard.
+ONE_SHARD: Jobs = {
+    "fetch_model": 1,
+    "filter_papers": 1,
+    "sample_papers": 1,
+    "embed_shard": 1,
+    "find_vectors": 1,
+    "merge_vectors": 1,
+}
 
 
 @dataclass

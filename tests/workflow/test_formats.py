@@ -8,17 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.data.make_snapshot import record
-from support.running import MINILM, Workflow
+from support.running import MINILM, ONE_SHARD, Workflow
 
 SIZE = {"sample": {"size": 12}, "shards": {"size": 12}}
-JOBS = {
-    "fetch_model": 1,
-    "filter_papers": 1,
-    "sample_papers": 1,
-    "embed_shard": 1,
-    "find_vectors": 1,
-    "merge_vectors": 1,
-}
 FILTER = {"filter_papers": 1}
 COLUMNS = {"id": "id", "text": ["title", "the {abstract}"], "category 1": "it's a label"}
 
@@ -61,7 +53,7 @@ def test_web_of_science(workflow: Workflow, records: list[dict[str, Any]]) -> No
     corpus = {"name": "test", "format": "wos", "categories": "all"}
     settings: dict[str, Any] = {"snapshot": "resources/WOS46985", "corpus": corpus, **SIZE}
     run = workflow.run(**settings)
-    assert run.jobs == JOBS
+    assert run.jobs == ONE_SHARD
     assert "resources/WOS46985 (0.00 GB, format wos)" in run.output
     labels = [f"{field}.{subfield}" for field, subfield in zip(fields, subfields, strict=True)]
     lines = [str(number) for number in range(1, 31)]
@@ -99,7 +91,7 @@ def test_table(workflow: Workflow, records: list[dict[str, Any]]) -> None:
         "columns": COLUMNS,
     }
     settings: dict[str, Any] = {"snapshot": "resources/table", "corpus": corpus, **SIZE}
-    assert workflow.run(**settings).jobs == JOBS
+    assert workflow.run(**settings).jobs == ONE_SHARD
     all_papers = frame.assign(topic=frame["title"] + " " + frame["the {abstract}"])
     all_papers["category 1"] = frame["it's a label"]
     all_papers["category 0"] = frame["it's a label"].str.split(".").str[0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.running import ROOT, Workflow
+from support.running import ONE_SHARD, ROOT, Workflow
 
 SNAKEFILE = ROOT / "Snakefile"
 # A module gets the whole config; nothing is added from config/config.yaml.
@@ -16,14 +16,6 @@ CONFIG: dict[str, Any] = {
     "corpus": {"name": "test", "categories": ["cs.", "physics."]},
     "sample": {"size": 25, "seed": 42},
     "shards": {"size": 100},
-}
-JOBS = {
-    "fetch_model": 1,
-    "filter_papers": 1,
-    "sample_papers": 1,
-    "embed_shard": 1,
-    "find_vectors": 1,
-    "merge_vectors": 1,
 }
 
 
@@ -52,7 +44,7 @@ def with_module(
 def test_rules_without_a_prefix(fresh: Workflow, finished: Workflow) -> None:
     module = with_module(fresh)
     run = module.run(**CONFIG)
-    assert run.jobs == JOBS
+    assert run.jobs == ONE_SHARD
     assert "Papers    25 papers of cs., physics., drawn with seed 42" in run.output
     np.testing.assert_allclose(module.embeddings(), finished.embeddings(), atol=1e-5)
     papers, expected = (
@@ -68,7 +60,7 @@ def test_rules_with_a_prefix(fresh: Workflow) -> None:
     """The number of shards becomes known by a checkpoint, which has another name in the module."""
     module = with_module(fresh, "as arxiv_*")
     config = {**CONFIG, "sample": {"size": "all", "seed": 42}}
-    jobs = {f"arxiv_{rule}": count for rule, count in {**JOBS, "all": 1}.items()}
+    jobs = {f"arxiv_{rule}": count for rule, count in {**ONE_SHARD, "all": 1}.items()}
     assert module.run(**config).jobs == jobs
     assert module.embeddings().shape == (100, 384)
     report = module.run("--dry-run", "arxiv_report", **config).output

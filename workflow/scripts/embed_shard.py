@@ -5,6 +5,7 @@ import faulthandler
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     # Until the watchdog starts: importing torch hangs on a node whose file system hangs.
@@ -21,7 +22,7 @@ from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.common.watchdog import Watchdog
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.devices import choose_devices, describe
-from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
+from arxiv_embeddings.embedding.encoder import Encoder, with_dtype
 from arxiv_embeddings.embedding.shard import embed_shard, rows_to_embed
 from arxiv_embeddings.embedding.store import groups, pieces_in
 
@@ -46,14 +47,17 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
     rows = np.arange(arguments.start, arguments.stop)
     if arguments.rows is not None:
         rows = np.load(arguments.rows, allow_pickle=False)[arguments.start : arguments.stop]
-    left = missing_rows(arguments, rows, settings)
+    left = missing_rows(arguments, rows, checkpoint, settings)
     watchdog.progress()
     # The device and the model's weights are needed only if vectors are missing.
     if len(left):
         device, *more = choose_devices(arguments.device, arguments.gpus)
-        settings = resolve_for(settings, arguments.model, device)
-        left = missing_rows(arguments, rows, settings)
-        watchdog.progress()
+        resolved = with_dtype(settings, arguments.model, device)
+        # With dtype auto, vectors of any dtype counted so far.
+        if resolved != settings:
+            settings = resolved
+            left = missing_rows(arguments, rows, checkpoint, settings)
+            watchdog.progress()
     if len(left):
         about = {**describe(device), "count": 1 + len(more)}
         packages = versions("torch", "transformers", "tokenizers", "numpy", "pyarrow")
@@ -86,10 +90,13 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
 
 
 def missing_rows(
-    arguments: argparse.Namespace, rows: np.ndarray, settings: EncoderSettings
+    arguments: argparse.Namespace,
+    rows: np.ndarray,
+    checkpoint: dict[str, Any],
+    settings: EncoderSettings,
 ) -> np.ndarray:
     """Return those of ``rows`` whose texts have no vector in the store with ``settings``."""
-    candidates = groups(pieces_in(arguments.store), checkpoint_identity(arguments.model), settings)
+    candidates = groups(pieces_in(arguments.store), checkpoint, settings)
     found = [rows_to_embed(arguments.papers, rows, group) for group in candidates]
     return min(found, key=len, default=rows)
 

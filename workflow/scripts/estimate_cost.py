@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint.declared import declared_dtype, resolve
 from arxiv_embeddings.checkpoint.identity import checkpoint_identity
-from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.cli import number_or_all, run
 from arxiv_embeddings.config.derived import check_sample_size
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.corpus.papers import read_papers
@@ -51,10 +51,6 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"\n{cost.EXPLANATION}\n", flush=True)
 
 
-def size(text: str) -> int | None:
-    return None if text == "all" else int(text)
-
-
 def tokens_per_second(text: str) -> float | None:
     if text == "measured":
         return None
@@ -69,7 +65,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--drawn", type=Path, required=True, help="Parquet file of the drawn papers"
     )
-    parser.add_argument("--size", type=size, required=True, help="papers in the sample, or all")
+    parser.add_argument(
+        "--size", type=number_or_all, required=True, help="papers in the sample, or all"
+    )
     parser.add_argument("--shard-size", type=int, required=True, help="papers per shard")
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, help="folders of the fetched models"

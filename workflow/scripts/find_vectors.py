@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint.judge import judge
-from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.cli import number_or_all, run
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.adopt import adopt_shards
@@ -31,14 +31,12 @@ def main(arguments: argparse.Namespace) -> None:
     write_json(arguments.lookup, found.record(arguments.shard_size))
 
 
-def size(text: str) -> int | None:
-    return None if text == "all" else int(text)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file of drawn papers")
-    parser.add_argument("--size", type=size, required=True, help="papers in the sample, or all")
+    parser.add_argument(
+        "--size", type=number_or_all, required=True, help="papers in the sample, or all"
+    )
     parser.add_argument("--shard-size", type=int, required=True, help="papers per shard")
     parser.add_argument("--model", type=Path, required=True, help="folder of the fetched model")
     parser.add_argument(

@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
             lookup["papers"],
             store_folder=arguments.store,
             checkpoint=checkpoint,
-            encoder=EncoderSettings.from_json(json.dumps(lookup["encoder"])),
+            encoder=EncoderSettings.from_dict(lookup["encoder"]),
             embeddings_path=embeddings,
             merged_papers_path=papers,
         )

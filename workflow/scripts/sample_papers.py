@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.cli import number_or_all, run
 from arxiv_embeddings.common.files import scratch_beside, write_json, written_beside
 from arxiv_embeddings.config.currency import corpus_of
 from arxiv_embeddings.config.derived import read_filter_report
@@ -36,10 +36,6 @@ def main(arguments: argparse.Namespace) -> None:
     )
 
 
-def size(text: str) -> int | None:
-    return None if text == "all" else int(text)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -61,7 +57,10 @@ if __name__ == "__main__":
         help="pandas: as DataFrame.sample; hash: by a hash of seed and id",
     )
     parser.add_argument(
-        "--size", type=size, required=True, help="number of papers the sample must have, or all"
+        "--size",
+        type=number_or_all,
+        required=True,
+        help="number of papers the sample must have, or all",
     )
     parser.add_argument("--drawn", type=Path, required=True, help="Parquet file to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON report to write")

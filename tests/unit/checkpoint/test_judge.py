@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,16 @@ from arxiv_embeddings.checkpoint.weights import try_out
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
-from support.models import TextEncoder, copy_files, cosines, make_bert, random_model, topics
+from support.models import (
+    TextEncoder,
+    copy_files,
+    cosines,
+    edit_json,
+    edit_weights,
+    make_bert,
+    random_model,
+    topics,
+)
 
 CPU = torch.device("cpu")
 ASKED = EncoderSettings(dtype="float32", max_length=128)
@@ -35,19 +43,6 @@ SIZES = {
 @pytest.fixture
 def bert(minilm: Path, tmp_path: Path) -> Path:
     return make_bert(minilm, tmp_path / "bert")
-
-
-def edit_json(path: Path, change: Callable[[Any], object]) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    path = folder / "model.safetensors"
-    weights = safetensors.torch.load_file(path)
-    change(weights)
-    safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
 
 
 def refused(source: Path, settings: EncoderSettings = ASKED) -> str:

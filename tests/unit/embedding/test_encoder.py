@@ -1,7 +1,6 @@
 """The encoder returns the correct vector of every text in any batch, and reports unsupported requests."""
 
 import copy
-import json
 import logging
 import os
 import shutil
@@ -36,6 +35,8 @@ from support.models import (
     TextEncoder,
     copy_files,
     cosines,
+    edit_json,
+    edit_weights,
     make_bert,
     make_qwen3,
     random_model,
@@ -114,19 +115,6 @@ def copy_of(folder: Path, target: Path) -> Path:
     copy_files(folder, target)
     shutil.copyfile(folder / "model.safetensors", target / "model.safetensors")
     return target
-
-
-def edit_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    path = folder / "model.safetensors"
-    weights = safetensors.torch.load_file(path)
-    change(weights)
-    safetensors.torch.save_file(weights, path, metadata={"format": "pt"})
 
 
 # Batches

@@ -62,6 +62,11 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         sys.exit(1)
 
 
+def number_or_all(text: str) -> int | None:
+    """Return the number in an argument, or None for ``all``: a type for ``add_argument``."""
+    return None if text == "all" else int(text)
+
+
 def _exit_on_signal(number: int, frame: FrameType | None) -> None:
     """Raise SystemExit, so that partial files are removed when SLURM preempts a job or its time is up."""
     sys.exit(128 + number)

@@ -113,6 +113,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sums_sha256(sums: Iterable[tuple[str, str]]) -> str:
+    """Return one SHA-256 for several files, given name and SHA-256 of each.
+
+    It is the checksum of what ``sha256sum`` prints: ``sha256sum a b | sha256sum``.
+    """
+    printed = "".join(f"{sha256}  {name}\n" for name, sha256 in sums)
+    return hashlib.sha256(printed.encode()).hexdigest()
+
+
 def json_sha256(content: Any) -> str:
     """Return the hexadecimal SHA-256 of ``content`` as canonical JSON (sorted keys, no spaces)."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

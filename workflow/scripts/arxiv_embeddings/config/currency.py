@@ -1,7 +1,7 @@
-"""Whether results are what the config asks for: judged by their own records, never by times.
+"""Checks that results are what the config asks for: by their own records, never by times.
 
 Snakemake judges by times and by what it remembers in ``.snakemake``. Both are lost or wrong when people copy, touch
-or purge folders. What is decided here comes from the files that describe the data: ``filter.json``, ``drawn.json``,
+or purge folders. The checks here read the files that describe the data: ``filter.json``, ``drawn.json``,
 ``checkpoint.json`` and ``manifest.json``.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import InputError
-from ..common.files import file_sha256, json_sha256
+from ..common.files import file_sha256, json_sha256, sums_sha256
 from .derived import (
     category_prefixes,
     check_sample_size,
@@ -42,7 +42,7 @@ def request_of(config: dict[str, Any], label: str) -> dict[str, Any]:
         "corpus": corpus_request(corpus),
         "sample": {"size": sample["size"], "seed": sample["seed"], "order": sample["order"]},
         "model": {
-            # A local checkpoint is known by its files (its sha256 is in the manifest), wherever they lie.
+            # A local checkpoint is known by its files (its sha256 is in the manifest), not by its path.
             "name": model["name"] if model["revision"] else None,
             "revision": model["revision"],
             "encoder": encoder_settings(model).to_dict(),
@@ -71,7 +71,7 @@ def outdated(
 
     Args:
         config: with all defaults.
-        snapshot: where the snapshot lies; None where it is not there, and then papers count as its own.
+        snapshot: its path; None if it is not there, and then any papers count as its own.
         results: the folder of the corpus's results.
         models: the folder of the fetched checkpoints.
         sources: label of each model to its local directory or Hugging Face id.
@@ -104,11 +104,11 @@ def outdated(
 def check_size(
     size: int | None, snapshot: Path | None, corpus_format: str, report: Path, outdated: list[Path]
 ) -> None:
-    """Fail where it is known already that the corpus has fewer papers than the sample asks for.
+    """Fail if it is already known that the corpus has fewer papers than the sample asks for.
 
     Args:
         size: of the sample; None for all papers.
-        snapshot: where it lies; None where it is not there.
+        snapshot: its path; None if it is not there.
         corpus_format: of the snapshot.
         report: the record of the filter; it need not exist.
         outdated: as ``outdated`` returns it.
@@ -154,7 +154,7 @@ def corpus_of(record: Record) -> dict[str, Any]:
 
 
 def snapshot_identity(path: Path, kind: str) -> dict[str, Any]:
-    """Return what tells a snapshot from another in little time: bytes, time and, of one large file, its ends."""
+    """Return what quickly distinguishes snapshots: size, time of change and, for a single file, a checksum of its ends."""
     files = snapshot_files(path, kind)
     identity: dict[str, Any] = {
         "bytes": sum(file.stat().st_size for file in files),
@@ -166,10 +166,10 @@ def snapshot_identity(path: Path, kind: str) -> dict[str, Any]:
 
 
 def is_snapshot(record: Record, path: Path, kind: str) -> bool:
-    """Tell whether ``record`` (of the filter) is of the snapshot that lies at ``path``, wherever that is.
+    """Return whether the filter's ``record`` describes the snapshot at ``path``. The path itself does not count.
 
-    Up to 512 MiB it is compared by its sha256. A larger file is compared by its size and both ends, and by its
-    sha256 where its time is another one than the filter saw.
+    Up to 512 MiB, the snapshot is compared by its sha256. A larger file is compared by its size and both ends, and
+    also by its sha256 if its time of change differs from the recorded one.
     """
     known = record.get("snapshot", {})
     files = snapshot_files(path, kind)
@@ -185,7 +185,7 @@ def is_snapshot(record: Record, path: Path, kind: str) -> bool:
 
 
 def _may_be_snapshot(record: Record, path: Path, corpus_format: str) -> bool:
-    """Tell the same, and yes where the snapshot cannot be read: only a job that needs it must fail."""
+    """Return ``is_snapshot``, or True if the snapshot cannot be read: only a job that needs it must fail."""
     try:
         return is_snapshot(record, path, corpus_format)
     except OSError:
@@ -206,30 +206,26 @@ def files_sha256(files: list[Path]) -> str:
     """Return the sha256 of a file, or of the sums of several as ``sha256sum`` prints them."""
     if len(files) == 1:
         return file_sha256(files[0])
-    sums = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
-    return hashlib.sha256(sums.encode()).hexdigest()
+    return sums_sha256((file.name, file_sha256(file)) for file in files)
 
 
 def _is_drawn(record: Record | None, filtered: Record | None, sample: Record) -> bool:
-    """Tell whether the drawn papers were drawn as the config asks, from the papers that the filter kept."""
+    """Return whether the drawn papers were drawn as the config asks, from the papers that the filter kept."""
     if record is None or (record.get("seed"), record.get("order")) != (
         sample["seed"],
         sample["order"],
     ):
         return False
-    return filtered is None or same_papers(record, filtered)
-
-
-def same_papers(record: Record, filtered: Record) -> bool:
-    """Tell whether the drawn papers that ``record`` describes are those of this record of the filter."""
+    if filtered is None:
+        return True
     sums = [one.get("snapshot", {}).get("sha256") for one in (record, filtered)]
     return sums[0] == sums[1] and corpus_of(record) == corpus_of(filtered)
 
 
 def end_future(*folders: Path) -> int:
-    """Date results that are from the future now, and return how many; vectors in a store stay as they are.
+    """Set the time of results that are from the future to now, except vectors in a store; return how many.
 
-    A clock that was wrong, or a copy, leaves such files, and Snakemake fails a job whose output is older than its input.
+    A wrong clock or a copy leaves such files, and Snakemake fails a job whose output is older than its input.
     """
     now = time.time()
     found = 0
@@ -242,7 +238,7 @@ def end_future(*folders: Path) -> int:
 
 
 def is_merged(folder: Path, request: Record, drawn: Record | None, checkpoint: Path) -> bool:
-    """Tell whether the embeddings in ``folder`` are whole and what ``request`` asks for.
+    """Return whether the embeddings in ``folder`` are complete and are what ``request`` asks for.
 
     Args:
         folder: of a model's results.

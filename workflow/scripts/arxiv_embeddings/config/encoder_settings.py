@@ -58,7 +58,16 @@ class EncoderSettings:
         Raises:
             TypeError: a name is unknown.
         """
-        settings = cls(**json.loads(text))
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Return the settings that ``to_dict`` gave.
+
+        Raises:
+            TypeError: a name is unknown.
+        """
+        settings = cls(**content)
         return dataclasses.replace(settings, dense=tuple(settings.dense))
 
     def to_json(self) -> str:

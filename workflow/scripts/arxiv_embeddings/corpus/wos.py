@@ -1,12 +1,12 @@
 """Reading a Web of Science set such as WOS-46985: texts and labels in separate files, one paper per line."""
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..common.errors import InputError
+from ..common.files import sums_sha256
 from ..common.progress import Progress
 from ..config.derived import WOS_FILES, snapshot_files
 from .filtering import Paper, Tally
@@ -59,11 +59,10 @@ class WosReader:
         The checksum is that of the three checksums, as ``sha256sum X.txt YL1.txt YL2.txt | sha256sum``
         prints it.
         """
-        sums = "".join(f"{file.sha256}  {file.path.name}\n" for file in self._files)
         return {
             "name": self.path.name,
             "bytes": sum(file.bytes_read for file in self._files),
-            "sha256": hashlib.sha256(sums.encode()).hexdigest(),
+            "sha256": sums_sha256((file.path.name, file.sha256) for file in self._files),
             "format": "folder",
         }
 

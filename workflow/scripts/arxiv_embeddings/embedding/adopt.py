@@ -66,7 +66,7 @@ def _adopt(
     # Imported here because transformers takes seconds to load and most runs have no old shards.
     from ..checkpoint.tokenizer import Tokenizer
 
-    settings = EncoderSettings(**manifest["encoder"])
+    settings = EncoderSettings.from_dict(manifest["encoder"])
     tokenizer = Tokenizer(model_folder, settings)
     ids_hash, texts_hash = TextsHash(), TextsHash()
     keys, tokens = [], []

@@ -34,8 +34,17 @@ def resolve_for(settings: EncoderSettings, folder: Path, device: torch.device) -
     Raises:
         InputError: as resolve and choose_dtype.
     """
+    return with_dtype(resolve(settings, folder), folder, device)
+
+
+def with_dtype(settings: EncoderSettings, folder: Path, device: torch.device) -> EncoderSettings:
+    """Return ``settings``, resolved apart from the dtype, with a dtype for the device.
+
+    Raises:
+        InputError: as choose_dtype.
+    """
     dtype = choose_dtype(settings.dtype, device, declared_dtype(folder))
-    return dataclasses.replace(resolve(settings, folder), dtype=str(dtype).removeprefix("torch."))
+    return dataclasses.replace(settings, dtype=str(dtype).removeprefix("torch."))
 
 
 class Encoder:

@@ -40,12 +40,15 @@ def record_changes(folder: Path, papers_path: Path) -> dict[str, int] | None:
     """
     latest, previous = folder / "latest.parquet", folder / "previous.parquet"
     papers = _read(papers_path)
-    if latest.is_file() and compare(_read(latest), papers) != Changes(0, 0, 0, 0):
+    changes = compare(_read(latest), papers) if latest.is_file() else None
+    if changes is not None and changes != Changes(0, 0, 0, 0):
         latest.replace(previous)
+    elif previous.is_file():
+        changes = compare(_read(previous), papers)
+    else:
+        changes = None
     _link(papers_path, latest)
-    if not previous.is_file():
-        return None
-    return dataclasses.asdict(compare(_read(previous), papers))
+    return None if changes is None else dataclasses.asdict(changes)
 
 
 def compare(old: np.ndarray, new: np.ndarray) -> Changes:

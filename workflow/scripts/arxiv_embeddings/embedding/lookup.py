@@ -13,12 +13,10 @@ from ..checkpoint.declared import resolve
 from ..checkpoint.identity import checkpoint_identity
 from ..common.files import json_sha256
 from ..config.encoder_settings import EncoderSettings
-from .store import KEY_BYTES, Piece, VectorStore, first_of_each, groups, pieces_in, text_keys
-from .texts import read_texts
+from .store import Piece, VectorStore, first_of_each, groups, pieces_in
+from .texts import read_keys
 
 log = logging.getLogger(__name__)
-
-ROWS_AT_ONCE = 8_192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +91,7 @@ def find_vectors(
     """
     checkpoint = checkpoint_identity(model_folder)
     settings = resolve(encoder, model_folder)
-    keys = np.empty((papers, KEY_BYTES), np.uint8)
-    start = 0
-    for _, texts in read_texts(papers_path, np.arange(papers), ROWS_AT_ONCE):
-        keys[start : start + len(texts)] = text_keys(texts)
-        start += len(texts)
+    keys = read_keys(papers_path, np.arange(papers))
     absent = np.ones(papers, dtype=bool)
     chosen = settings
     for group in groups(pieces_in(store_folder), checkpoint, settings):

@@ -1,7 +1,6 @@
 """Merge the vectors of a sample into one matrix with the papers of its rows; verify every vector used."""
 
 import dataclasses
-import json
 import logging
 import shlex
 from collections import Counter
@@ -20,7 +19,8 @@ from ..common.progress import Progress
 from ..config.currency import corpus_of
 from ..config.encoder_settings import RESOLVED_FIELDS, EncoderSettings
 from ..corpus.papers import read_papers
-from .store import KEY_BYTES, Piece, VectorStore, groups, pieces_in, text_keys
+from .store import Piece, VectorStore, groups, pieces_in, set_aside_damaged
+from .texts import read_keys
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def check_request(
     sample, model = request["sample"], request["model"]
     papers = drawn["papers"] if sample["size"] == "all" else sample["size"]
     used, requested = (
-        dataclasses.asdict(EncoderSettings.from_json(json.dumps(encoder)))
+        dataclasses.asdict(EncoderSettings.from_dict(encoder))
         for encoder in (lookup["encoder"], model["encoder"])
     )
     facts = [
@@ -111,18 +111,12 @@ def merge_vectors(
     Raises:
         InputError: a vector is missing or damaged; the message says which one, why, and what to do.
     """
-    keys = np.empty((papers, KEY_BYTES), np.uint8)
-    start = 0
-    for table in read_papers(
-        papers_path, start=0, stop=papers, size=ROWS_AT_ONCE, columns=["topic"]
-    ):
-        keys[start : start + len(table)] = text_keys(table["topic"].to_pylist())
-        start += len(table)
+    keys = read_keys(papers_path, np.arange(papers))
     store, positions = _complete_group(
         groups(pieces_in(store_folder), checkpoint, encoder), keys, store_folder
     )
     pieces = store.pieces_of(positions)
-    _verify(pieces)
+    _verify(pieces, store_folder)
     dimensions = pieces[0].manifest.dimensions
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     options = {"compression": "zstd", "use_dictionary": list(COLUMNS[2:])}
@@ -204,22 +198,17 @@ def _complete_group(
     )
 
 
-def _verify(pieces: Sequence[Piece]) -> None:
+def _verify(pieces: Sequence[Piece], store_folder: Path) -> None:
     """Verify the pieces against their checksums; set damaged pieces aside, so that the next run replaces them.
 
     Raises:
         InputError: a piece is damaged.
     """
-    damaged = []
-    for piece in pieces:
-        try:
-            piece.verify()
-        except InputError as error:
-            log.error("%s", error)
-            piece.set_aside()
-            damaged.append(piece)
+    damaged = set_aside_damaged(pieces)
+    for error in damaged.values():
+        log.error("%s", error)
     if damaged:
-        files = shlex.join([f"{piece.folder / piece.name}.npy" for piece in damaged])
+        files = shlex.join([f"{store_folder / name}.npy" for name in damaged])
         raise InputError(
             f"{len(damaged)} of {len(pieces)} pieces of the vector store do not match their checksums and were set "
             f"aside: {files}. Run snakemake again: it recomputes only their vectors."

@@ -20,8 +20,8 @@ from ..common.matrices import matrix_blocks
 from ..common.prefetch import prefetch
 from ..common.progress import Progress
 from .encoder import Encoder
-from .store import NO_KEYS, Piece, VectorStore, first_of_each, text_keys, write_piece
-from .texts import read_texts
+from .store import Piece, VectorStore, first_of_each, set_aside_damaged, text_keys, write_piece
+from .texts import read_keys, read_texts
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +48,14 @@ def rows_to_embed(papers_path: Path, rows: np.ndarray, pieces: Sequence[Piece]) 
     Raises:
         InputError, ValueError: as read_texts.
     """
-    texts = read_texts(papers_path, rows, ROWS_AT_ONCE)
-    keys = np.concatenate([NO_KEYS, *(text_keys(some) for _, some in texts)])
+    keys = read_keys(papers_path, rows)
     store = VectorStore(pieces)
     positions = store.find(keys)
-    damaged = []
-    for piece in store.pieces_of(positions[positions >= 0]):
-        try:
-            piece.verify()
-        except InputError as error:
-            log.warning("%s This piece of the vector store is set aside.", error)
-            piece.set_aside()
-            damaged.append(piece)
+    damaged = set_aside_damaged(store.pieces_of(positions[positions >= 0]))
+    for error in damaged.values():
+        log.warning("%s This piece of the vector store is set aside.", error)
     if damaged:
-        positions = VectorStore([piece for piece in pieces if piece not in damaged]).find(keys)
+        positions = VectorStore([piece for piece in pieces if piece.name not in damaged]).find(keys)
     missing: np.ndarray = rows[first_of_each(keys, np.flatnonzero(positions < 0))]
     return missing
 

@@ -204,6 +204,18 @@ def pieces_in(folder: Path) -> list[Piece]:
     return pieces
 
 
+def set_aside_damaged(pieces: Iterable[Piece]) -> dict[str, InputError]:
+    """Verify pieces and set those aside that are damaged; return their names and what is wrong with them."""
+    damaged = {}
+    for piece in pieces:
+        try:
+            piece.verify()
+        except InputError as error:
+            piece.set_aside()
+            damaged[piece.name] = error
+    return damaged
+
+
 def groups(
     pieces: Iterable[Piece], checkpoint: dict[str, Any], settings: EncoderSettings
 ) -> list[list[Piece]]:

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ..common.errors import InputError
+from .store import KEY_BYTES, text_keys
 
 Texts = tuple[list[str], list[str]]
+PAPERS_AT_ONCE = 8_192
 
 
 def read_texts(path: Path, rows: np.ndarray, size: int) -> Iterator[Texts]:
@@ -39,6 +41,20 @@ def read_texts(path: Path, rows: np.ndarray, size: int) -> Iterator[Texts]:
             ids, topics = ids[size:], topics[size:]
     if ids:
         yield ids, topics
+
+
+def read_keys(path: Path, rows: np.ndarray) -> np.ndarray:
+    """Return the keys of the texts in these rows (see text_keys), uint8 (rows, 32), without holding the texts.
+
+    Raises:
+        InputError, ValueError: as read_texts.
+    """
+    keys = np.empty((len(rows), KEY_BYTES), np.uint8)
+    start = 0
+    for _, texts in read_texts(path, rows, PAPERS_AT_ONCE):
+        keys[start : start + len(texts)] = text_keys(texts)
+        start += len(texts)
+    return keys
 
 
 def _parquet_papers(path: Path, rows: np.ndarray) -> Iterator[Texts]:
