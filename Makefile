@@ -7,7 +7,7 @@ DEMO := resources/demo
 SOURCES := workflow/scripts workflow/plugins tests bench docs
 SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install slurm-setup demo status prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
+.PHONY: install slurm-setup demo status query prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
 
 install: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
@@ -34,6 +34,12 @@ slurm-setup: install
 # Progress of the runs in this folder; only reads files. For runs with --directory: make status RUN=folder.
 status: $(VENV)/workflow.done
 	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/show_status.py
+
+# The papers nearest to a text, or to a paper: make query Q="graph neural networks", make query ID=2504.11843. If there are
+# several results, choose with MODEL=results/arxiv/minilm; RUN=folder for runs with --directory.
+query: $(VENV)/workflow.done
+	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/query_papers.py $(if $(ID),--id "$$ID",--text "$$Q") $(if $(MODEL),--model "$$MODEL")
+export Q ID MODEL
 
 # Lists vectors that no result uses any more; `make prune DELETE=yes` removes them. RUN=folder for runs with --directory.
 prune: $(VENV)/workflow.done

@@ -155,6 +155,13 @@ def default_prompt(folder: Path) -> str:
     return prompt
 
 
+def query_prompt(folder: Path) -> str | None:
+    """Return the prompt that the checkpoint declares for queries, which comes before a text to search for; or None."""
+    declared = read_json(folder / "config_sentence_transformers.json") or {}
+    prompt = (declared.get("prompts") or {}).get("query")
+    return prompt if isinstance(prompt, str) else None
+
+
 def declared_dtype(folder: Path) -> str | None:
     """Return the dtype that the checkpoint declares for its weights, for example ``"float16"``, or None."""
     config = read_json(folder / "config.json") or {}
