@@ -39,7 +39,6 @@ status: $(VENV)/workflow.done
 # several results, choose with MODEL=results/arxiv/minilm; RUN=folder for runs with --directory.
 query: $(VENV)/workflow.done
 	@cd $(or $(RUN),.) && $(abspath $(BIN))/python $(CURDIR)/workflow/scripts/query_papers.py $(if $(ID),--id "$$ID",--text "$$Q") $(if $(MODEL),--model "$$MODEL")
-export Q ID MODEL
 
 # Lists vectors that no result uses any more; `make prune DELETE=yes` removes them. RUN=folder for runs with --directory.
 prune: $(VENV)/workflow.done

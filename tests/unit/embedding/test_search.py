@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,32 +44,32 @@ def write_results(folder: Path, vectors: np.ndarray, checkpoint: Path) -> Path:
         "category 1": [f"a.{row}" for row in range(len(vectors))],
     }
     pq.write_table(pa.table({**papers, **levels}), folder / "papers.parquet")
-    manifest = {"encoder": SETTINGS.to_dict(), "checkpoint": checkpoint_identity(checkpoint)}
+    request = {"model": {"encoder": SETTINGS.to_dict()}}
+    manifest = {"request": request, "checkpoint": checkpoint_identity(checkpoint)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
-@pytest.fixture(scope="module")
-def checkpoint(minilm: Path, tmp_path_factory: pytest.TempPathFactory, script: Script) -> Path:
-    """A fetched checkpoint that declares a prompt for queries."""
-    tmp_path = tmp_path_factory.mktemp("checkpoint")
-    source = tmp_path / "source"
-    source.mkdir()
-    for file in minilm.iterdir():
-        if file.is_file():
-            (source / file.name).write_bytes(file.read_bytes())
-        else:
-            (source / file.name).symlink_to(file)
+def fetch(minilm: Path, folder: Path, script: Script, pooling: dict[str, Any]) -> Path:
+    """Return a fetched checkpoint that declares a prompt for queries, with changes to its pooling."""
+    source = folder / "source"
+    shutil.copytree(minilm, source)
     edit_json(
         source / "config_sentence_transformers.json",
         lambda content: content.update(prompts={"query": "find: ", "document": ""}),
     )
-    folder = tmp_path / "fetched"
+    edit_json(source / "1_Pooling/config.json", lambda content: content.update(pooling))
     done = script(
-        "fetch_model.py", "--name", source, "--folder", folder, "--encoder", SETTINGS.to_json()
+        "fetch_model.py",
+        *("--name", source, "--folder", folder / "fetched", "--encoder", SETTINGS.to_json()),
     )
     assert done.returncode == 0, done.stdout
-    return folder
+    return folder / "fetched"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(minilm: Path, tmp_path_factory: pytest.TempPathFactory, script: Script) -> Path:
+    return fetch(minilm, tmp_path_factory.mktemp("checkpoint"), script, {})
 
 
 @pytest.fixture
@@ -108,6 +110,18 @@ def test_a_query_comes_after_the_prompt_for_queries(results: Path, checkpoint: P
     assert abs(np.subtract(found, without)).max() > 0.02
 
 
+def test_a_prompt_that_the_checkpoint_does_not_pool_is_not_pooled(
+    minilm: Path, tmp_path: Path, script: Script
+) -> None:
+    """The papers had no prompt, so their own settings do not tell."""
+    checkpoint = fetch(minilm, tmp_path, script, {"include_prompt": False})
+    vectors = encode(checkpoint, SETTINGS, TEXTS)
+    results = write_results(tmp_path / "results", vectors, checkpoint)
+    wanted = encode(checkpoint, dataclasses.replace(SETTINGS, prompt="find: "), ["stars"])[0]
+    found = [hit.cosine for hit in Search(results, checkpoint).text("stars")]
+    np.testing.assert_allclose(found, nearest_rows(vectors, wanted, 4)[1], atol=0.01)
+
+
 def test_a_paper_finds_others_and_not_itself(results: Path) -> None:
     hits = Search(results).paper("p1", 2)
     assert hits[0].id == "p3" and len(hits) == 2
@@ -134,9 +148,7 @@ def test_the_command_prints_the_nearest_papers(results: Path, script: Script) ->
     assert done.stdout.split()[1:3] == ["p3", "a.3"] and "Parsing sentences" in done.stdout
 
 
-def test_several_results_must_be_chosen_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_results_must_be_chosen_from(tmp_path: Path) -> None:
     from query_papers import only_model
 
     with pytest.raises(InputError, match="no embeddings"):

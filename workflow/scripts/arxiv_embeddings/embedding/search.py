@@ -13,6 +13,7 @@ from ..checkpoint.identity import checkpoint_identity
 from ..common.errors import InputError
 from ..common.matrices import open_matrix
 from ..config.encoder_settings import EncoderSettings
+from .texts import PAPERS_AT_ONCE, read_texts
 
 ROWS_AT_ONCE = 16_384
 
@@ -80,15 +81,16 @@ class Search:
         self._checkpoint = checkpoint
         self._manifest = _read_manifest(results / "manifest.json")
         self._matrix = open_matrix(results / "embeddings.npy")
-        self._papers = pq.read_table(results / "papers.parquet")
+        self._papers_path = results / "papers.parquet"
+        names = pq.read_schema(self._papers_path).names
+        level = max(name for name in names if name.startswith("category "))
+        # Not the topics: those of a million papers need a gigabyte.
+        self._papers = pq.read_table(self._papers_path, columns=["id", level])
         if len(self._papers) != len(self._matrix):
             raise InputError(
                 f"{results}: embeddings.npy has {len(self._matrix):,} rows, but papers.parquet {len(self._papers):,}. "
                 "Delete both and run snakemake again."
             )
-        self._level = max(
-            name for name in self._papers.column_names if name.startswith("category ")
-        )
         self._encode: Callable[[str], np.ndarray] | None = None
 
     def text(self, query: str, number: int = 10) -> list[Hit]:
@@ -117,10 +119,13 @@ class Search:
         return self._hits(rows[others][:number], cosines[others][:number])
 
     def _hits(self, rows: np.ndarray, cosines: np.ndarray) -> list[Hit]:
-        papers = self._papers.take(rows).to_pylist()
+        ascending = np.sort(rows)
+        texts = read_texts(self._papers_path, ascending, PAPERS_AT_ONCE)
+        topics = dict(zip(ascending, (topic for _, some in texts for topic in some), strict=True))
+        ids, categories = (column.to_pylist() for column in self._papers.take(rows).columns)
         return [
-            Hit(paper["id"], float(cosine), paper[self._level], paper["topic"])
-            for paper, cosine in zip(papers, cosines, strict=True)
+            Hit(name, float(cosine), category, topics[row])
+            for row, name, cosine, category in zip(rows, ids, cosines, categories, strict=True)
         ]
 
     def _load(self) -> Callable[[str], np.ndarray]:
@@ -130,7 +135,7 @@ class Search:
 
         from ..checkpoint.declared import query_prompt
         from ..checkpoint.tokenizer import Tokenizer
-        from .encoder import Encoder, with_dtype
+        from .encoder import Encoder, resolve_for
 
         if self._checkpoint is None:
             raise InputError("Searching for a text needs the folder of the checkpoint.")
@@ -140,13 +145,13 @@ class Search:
                 f"{self._checkpoint} is not the checkpoint that the papers were embedded with ({wanted['name']}). "
                 "Run snakemake again."
             )
-        settings = EncoderSettings.from_dict(self._manifest["encoder"])
+        asked = EncoderSettings.from_dict(self._manifest["request"]["model"]["encoder"])
         prompt = query_prompt(self._checkpoint)
-        settings = dataclasses.replace(
-            settings, dtype="auto", prompt=settings.prompt if prompt is None else prompt
-        )
+        if prompt is not None:
+            asked = dataclasses.replace(asked, prompt=prompt)
         device = torch.device("cpu")
-        settings = with_dtype(settings, self._checkpoint, device)
+        # Resolved again, because whether a prompt is pooled depends on the prompt.
+        settings = resolve_for(dataclasses.replace(asked, dtype="auto"), self._checkpoint, device)
         tokenizer = Tokenizer(self._checkpoint, settings)
         encoder = Encoder(self._checkpoint, settings, device)
         return lambda text: np.asarray(encoder.encode(tokenizer.tokenize([text]))[0])
@@ -155,7 +160,7 @@ class Search:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-        manifest["encoder"], manifest["checkpoint"]["sha256"]
+        manifest["request"]["model"]["encoder"], manifest["checkpoint"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read ({error!r}). Run snakemake, which writes it last."
