@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.cli import end_with_reader, run
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.embedding.search import Search
 
@@ -40,6 +40,7 @@ def only_model(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
+    end_with_reader()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", help="text to search for")
     parser.add_argument("--id", help="id of an embedded paper to search with")

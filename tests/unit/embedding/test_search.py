@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding import search as module
 from arxiv_embeddings.embedding.search import Search, nearest_rows
 from support.models import TextEncoder, edit_json
+from support.running import ROOT
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 SETTINGS = EncoderSettings("mean", 64, False, "float32", "", None)
@@ -146,6 +149,20 @@ def test_files_of_different_runs_are_refused(results: Path) -> None:
 def test_the_command_prints_the_nearest_papers(results: Path, script: Script) -> None:
     done = script("query_papers.py", "--model", str(results), "--id", "p1", "--number", "1")
     assert done.stdout.split()[1:3] == ["p3", "a.3"] and "Parsing sentences" in done.stdout
+
+
+def test_a_reader_that_stops_early_is_no_error(results: Path) -> None:
+    command = [sys.executable, str(ROOT / "workflow/scripts/query_papers.py")]
+    process = subprocess.Popen(
+        [*command, "--model", str(results), "--id", "p1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == -signal.SIGPIPE
 
 
 def test_several_results_must_be_chosen_from(tmp_path: Path) -> None:

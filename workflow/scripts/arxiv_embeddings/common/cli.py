@@ -62,6 +62,11 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         sys.exit(1)
 
 
+def end_with_reader() -> None:
+    """End this process without a traceback when nobody reads its output any more, as in ``| head``."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
 def number_or_all(text: str) -> int | None:
     """Return the number in an argument, or None for ``all``: a type for ``add_argument``."""
     return None if text == "all" else int(text)
