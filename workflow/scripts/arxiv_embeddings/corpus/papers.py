@@ -1,12 +1,20 @@
-"""Reading consecutive papers from the drawn papers."""
+"""The columns of papers, and reading consecutive ones from the drawn papers."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..common.errors import InputError
+
+
+def level_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns of the hierarchy among ``names``, coarsest first: ``category 0``, ``category 1`` and so on."""
+    present = set(names)
+    levels = (f"category {depth}" for depth in itertools.count())
+    return list(itertools.takewhile(present.__contains__, levels))
 
 
 def read_papers(

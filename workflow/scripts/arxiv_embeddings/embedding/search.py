@@ -13,6 +13,7 @@ from ..checkpoint.identity import checkpoint_identity
 from ..common.errors import InputError
 from ..common.matrices import open_matrix
 from ..config.encoder_settings import EncoderSettings
+from ..corpus.papers import level_columns
 from .texts import PAPERS_AT_ONCE, read_texts
 
 ROWS_AT_ONCE = 16_384
@@ -83,7 +84,7 @@ class Search:
         self._matrix = open_matrix(results / "embeddings.npy")
         self._papers_path = results / "papers.parquet"
         names = pq.read_schema(self._papers_path).names
-        level = max(name for name in names if name.startswith("category "))
+        level = level_columns(names)[-1]
         # Not the topics: those of a million papers need a gigabyte.
         self._papers = pq.read_table(self._papers_path, columns=["id", level])
         if len(self._papers) != len(self._matrix):

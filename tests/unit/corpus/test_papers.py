@@ -1,0 +1,19 @@
+"""The columns of the hierarchy are found by name, in the order of their depth."""
+
+import pytest
+from arxiv_embeddings.corpus.papers import level_columns
+
+
+@pytest.mark.parametrize(
+    ("names", "levels"),
+    [
+        (["id", "category 1", "topic", "category 0"], ["category 0", "category 1"]),
+        ([f"category {depth}" for depth in reversed(range(12))], [f"category {d}" for d in range(12)]),
+        (["category 0"], ["category 0"]),
+        # The levels begin at 0 and leave none out.
+        (["category 0", "category 2"], ["category 0"]),
+        (["id", "categories"], []),
+    ],
+)
+def test_levels(names: list[str], levels: list[str]) -> None:
+    assert level_columns(names) == levels
