@@ -23,7 +23,7 @@ def rows(schema: dict[str, Any], prefix: str = "") -> Iterator[str]:
     A mapping without a default is only a section: its keys get rows, and it gets one only if it is optional.
     """
     for key, value in schema["properties"].items():
-        name, required = prefix + key, key in schema["required"]
+        name, required = prefix + key, key in schema.get("required", ())
         default = f"`{json.dumps(value['default'])}`" if "default" in value else ""
         if "properties" not in value or not required:
             cells = (f"`{name}`", "required" if required else default, value["description"])

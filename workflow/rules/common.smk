@@ -19,7 +19,7 @@ CLONE = Path(workflow.current_basedir).parents[1]
 SCRIPTS = str(CLONE / "workflow/scripts")
 sys.path.insert(0, SCRIPTS)
 
-from arxiv_embeddings.config import derived, rule_values, run_config
+from arxiv_embeddings.config import derived, grid, rule_values, run_config
 from arxiv_embeddings.config.check import check_config, check_snapshot, find_snapshot
 from arxiv_embeddings.common.errors import InputError
 
@@ -65,13 +65,17 @@ SNAPSHOT = find_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
 SAMPLE_SIZE = None if config["sample"]["size"] == "all" else config["sample"]["size"]
 SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}
+EVALUATION = config["evaluation"]
 RESULTS = Path(f"results/{CORPUS}")
+GRID_OPTIONS = grid.grid_options(list(MODELS), EVALUATION, str(RESULTS))
 FILTER_REPORT = RESULTS / "filter.json"
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     shard=r"[0-9a-f]+-\d+",
+    reduction=r"[a-z]+(-\d+)?",
+    clustering=r"[a-z_]+",
 
 
 def lookup_of(wildcards):
@@ -89,6 +93,16 @@ def missing_shards(wildcards):
 def shard_bounds(wildcards):
     """Return where a shard begins and ends among the missing texts."""
     return rule_values.shard_bounds(lookup_of(wildcards), wildcards.shard)
+
+
+def selection_of(wildcards):
+    """Return what select_papers wrote for the model: which papers take part in its evaluation."""
+    return checkpoints.select_papers.get(model=wildcards.model).output[0]
+
+
+def selection_sum(wildcards):
+    """Return the sha256 of the vectors and labels that take part in the evaluation of the model."""
+    return json.loads(Path(selection_of(wildcards)).read_text())["sha256"]
 
 
 def model_source(model):
