@@ -1,13 +1,9 @@
-"""An agglomerative tree of the papers: built, cut, and laid out so that each node is a range of leaves."""
+"""A tree of the papers: cut, and laid out so that each node is a range of leaves."""
 
 import dataclasses
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import pairwise_distances_chunked
-
-# Working memory of a block of distances, in addition to the distances that are kept.
-MEBIBYTES_AT_ONCE = 64
+from scipy.cluster.hierarchy import fcluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,34 +28,18 @@ class Tree:
         """The distance at which each node was merged, float64 (n - 1,), never decreasing."""
         return self.merges[:, 2]
 
-    def cut(self, clusters: int) -> np.ndarray:
-        """Return the cluster of every leaf, int32 (n,) from 0, with the tree cut into ``clusters``.
 
-        There are fewer clusters where several nodes have the same height.
-        """
-        found = fcluster(self.merges, clusters, criterion="maxclust")
-        return np.asarray(found - 1, np.int32)
+def cut(merges: np.ndarray, clusters: int) -> np.ndarray:
+    """Return the cluster of every leaf, int32 (n,) from 0, with a tree cut into ``clusters``.
 
+    There are fewer clusters where several merges have the same height.
 
-def ward_tree(vectors: np.ndarray) -> Tree:
-    """Return Ward's tree (Ward, 1963) of vectors float32 (n, d) of length 1, n at least 2.
-
-    Needs 8 n² bytes (all distances twice, float64: 0.8 GB for 10,000 vectors) and time that grows with n² d.
+    Args:
+        merges: float64 (n - 1, 4), as scipy's ``linkage`` returns them.
+        clusters: from 1 to n.
     """
-    return lay_out(linkage(_distances(vectors), "ward"))
-
-
-def _distances(vectors: np.ndarray) -> np.ndarray:
-    """Return the same distances as scipy's ``pdist``, but computed by BLAS in a tenth of the time."""
-    papers = len(vectors)
-    condensed = np.empty(papers * (papers - 1) // 2)
-    row = place = 0
-    for block in pairwise_distances_chunked(vectors, working_memory=MEBIBYTES_AT_ONCE):
-        for distances in block:
-            row += 1
-            condensed[place : place + papers - row] = distances[row:]
-            place += papers - row
-    return condensed
+    found = fcluster(merges, clusters, criterion="maxclust")
+    return np.asarray(found - 1, np.int32)
 
 
 def lay_out(merges: np.ndarray) -> Tree:

@@ -10,6 +10,8 @@ from ...common.files import written_beside
 
 # In inches: the width of a two-column page.
 WIDTH = 7.2
+# The greatest height: the report shows a figure in a window of 600 pixels, 96 for an inch, and cannot scroll it.
+HEIGHT = 6.2
 INK, GRID = "#222222", "#DDDDDD"
 # Of PNGs, and of the rasterised parts of an SVG.
 RASTER_DPI = 300

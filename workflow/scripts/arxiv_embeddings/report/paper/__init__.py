@@ -1,0 +1,1 @@
+"""What a paper takes over: LaTeX tables, a text on the methods, and the references."""
