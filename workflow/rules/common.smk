@@ -67,7 +67,11 @@ SHARD_SIZE = config["shards"]["size"]
 MODELS = {model["label"]: model for model in config["models"]}
 EVALUATION = config["evaluation"]
 RESULTS = Path(f"results/{CORPUS}")
+REDUCTIONS = grid.reduction_names(EVALUATION)
+MAPS = grid.map_names(EVALUATION)
+LEVELS = derived.levels(config["corpus"])
 GRID_OPTIONS = grid.grid_options(list(MODELS), EVALUATION, str(RESULTS))
+MAP_OPTIONS = grid.map_options(list(MODELS), EVALUATION, str(RESULTS))
 FILTER_REPORT = RESULTS / "filter.json"
 
 
@@ -129,3 +133,20 @@ def in_report(file, caption, shows):
         caption=f"../report/{caption}.rst",
         labels={"shows": shows},
     )
+
+
+def figure(folder, name, shows, caption=None):
+    """Return the files of a figure: its SVG, which the report shows, PNG and PDF."""
+    drawn = in_report(f"{folder}/{name}.svg", caption or name, shows)
+    return [drawn, f"{folder}/{name}.png", f"{folder}/{name}.pdf"]
+
+
+def by_level(folder, name, shows):
+    """Return the files of a figure that is drawn for each level of the hierarchy."""
+    return [
+        file
+        for level in LEVELS
+        for file in figure(
+            folder, f"{name}-{level.replace(' ', '-')}", f"{shows} by {level}", name
+        )
+    ]

@@ -86,9 +86,7 @@ rule cluster_papers:
     params:
         selection=selection_sum,
         seed=EVALUATION["seed"],
-        settings=lambda wildcards: grid.settings_json(
-            EVALUATION, wildcards.clustering
-        ),
+        settings=lambda wildcards: grid.settings_json(EVALUATION, wildcards.clustering),
     message:
         "Clustering and scoring {wildcards.model}: {wildcards.reduction}, {wildcards.clustering}"
     shell:

@@ -31,39 +31,15 @@ rule draw_model:
     input:
         papers="<results>/{model}/papers.parquet",
         manifest="<results>/{model}/manifest.json",
-        map="<results>/{model}/evaluation/map.parquet",
-        map_report="<results>/{model}/evaluation/map.json",
-        clusters="<results>/{model}/evaluation/clusters.parquet",
+        map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
+        map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
+        grid="<results>/comparison/grid.parquet",
         tokens="<results>/{model}/evaluation/tokens.parquet",
     output:
-        in_report(
-            "<results>/{model}/evaluation/map-category-0.svg",
-            "map",
-            "map by category 0",
-        ),
-        in_report(
-            "<results>/{model}/evaluation/map-category-1.svg",
-            "map",
-            "map by category 1",
-        ),
-        in_report(
-            "<results>/{model}/evaluation/confusion.svg",
-            "confusion",
-            "clusters and categories",
-        ),
-        in_report(
-            "<results>/{model}/evaluation/tokens.svg", "tokens", "tokens by paper"
-        ),
-        in_report(
-            "<results>/{model}/evaluation/throughput.svg",
-            "throughput",
-            "throughput by shard",
-        ),
-        multiext(
-            "<results>/{model}/evaluation/",
-            *("map-category-0.png", "map-category-1.png", "confusion.png"),
-            *("tokens.png", "throughput.png"),
-        ),
+        *by_level("<results>/{model}/evaluation", "map", "map"),
+        *figure("<results>/{model}/evaluation", "confusion", "clusters and categories"),
+        *figure("<results>/{model}/evaluation", "tokens", "tokens by paper"),
+        *figure("<results>/{model}/evaluation", "throughput", "throughput by piece"),
     log:
         "<logs>/{model}/draw_model.log",
     benchmark:
@@ -76,19 +52,21 @@ rule draw_model:
         runtime="30m",
     params:
         folder=subpath(output[0], parent=True),
+        best_by=EVALUATION["best_by"],
     message:
         "Drawing the figures of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/draw_model.py" --label {wildcards.model} --papers {input.papers:q}'
-        " --manifest {input.manifest:q} --map {input.map:q} --map-report {input.map_report:q}"
-        " --clusters {input.clusters:q} --tokens {input.tokens:q} --folder {params.folder:q} --log {log:q}"
+        " --manifest {input.manifest:q} --map {input.map:q} --map-report {input.map_report:q} --grid {input.grid:q}"
+        " --cells {params.folder:q}/cells --best-by {params.best_by} --tokens {input.tokens:q} --folder {params.folder:q}"
+        " --log {log:q}"
 
 
 rule make_explorer:
     input:
         papers="<results>/{model}/papers.parquet",
-        map="<results>/{model}/evaluation/map.parquet",
-        map_report="<results>/{model}/evaluation/map.json",
+        map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
+        map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
     output:
         in_report(
             "<results>/{model}/evaluation/explorer.html", "explorer", "interactive map"
@@ -118,13 +96,14 @@ rule draw_comparison:
         corpus="<results>/papers.parquet",
         # All models have the same papers.
         sample=f"<results>/{next(iter(MODELS))}/papers.parquet",
-        scores="<results>/comparison/scores.parquet",
+        grid="<results>/comparison/grid.parquet",
+        maps=[file for options in MAP_OPTIONS for file in options[3:]],
     output:
-        in_report("<results>/comparison/scores.svg", "scores-figure", "scores"),
-        in_report(
-            "<results>/comparison/categories.svg", "categories", "papers by category"
-        ),
-        multiext("<results>/comparison/", "scores.png", "categories.png"),
+        *figure("<results>/comparison", "heatmap", "grid of reductions and clusterings"),
+        *by_level("<results>/comparison", "maps", "maps side by side"),
+        *figure("<results>/comparison", "shepard", "Shepard diagrams"),
+        *figure("<results>/comparison", "scores", "scores of the models"),
+        *figure("<results>/comparison", "categories", "papers by category"),
     log:
         "<logs>/draw_comparison.log",
     benchmark:
@@ -137,29 +116,39 @@ rule draw_comparison:
         runtime="30m",
     params:
         name=CORPUS,
+        maps=[option for options in MAP_OPTIONS for option in options],
+        best_by=EVALUATION["best_by"],
         folder=subpath(output[0], parent=True),
     message:
         "Drawing the figures of all models"
     shell:
         'python3 "$SCRIPTS/draw_comparison.py" --name {params.name:q} --corpus {input.corpus:q}'
-        " --sample {input.sample:q} --scores {input.scores:q} --folder {params.folder:q} --log {log:q}"
+        " --sample {input.sample:q} --grid {input.grid:q} --best-by {params.best_by} {params.maps:q}"
+        " --folder {params.folder:q} --log {log:q}"
 
 
 rule write_tables:
     input:
         manifests=expand("<results>/{model}/manifest.json", model=MODELS),
-        map_reports=expand("<results>/{model}/evaluation/map.json", model=MODELS),
-        scores="<results>/comparison/scores.parquet",
+        reductions=[
+            f"<results>/{next(iter(MODELS))}/evaluation/reductions/{name}.json"
+            for name in REDUCTIONS
+        ],
+        clusterings=[
+            f"<results>/{next(iter(MODELS))}/evaluation/cells/{REDUCTIONS[0]}/{clustering}.json"
+            for clustering in EVALUATION["clusterings"]
+        ],
+        grid="<results>/comparison/grid.parquet",
         differences="<results>/comparison/differences.parquet",
     output:
         scores=in_report(
-            "<results>/comparison/scores.html",
-            "scores-page",
-            "table of scores and differences",
+            "<results>/comparison/scores.html", "scores-page", "tables of scores"
         ),
         provenance=in_report(
             "<results>/comparison/provenance.html", "provenance", "provenance"
         ),
+        summary="<results>/comparison/summary.rst",
+        paper=directory("<results>/comparison/paper"),
     log:
         "<logs>/write_tables.log",
     benchmark:
@@ -171,20 +160,24 @@ rule write_tables:
         mem="2GB",
         runtime="30m",
     params:
+        name=CORPUS,
         labels=list(MODELS),
+        best_by=EVALUATION["best_by"],
     message:
         "Writing the tables of the report"
     shell:
-        'python3 "$SCRIPTS/write_tables.py" --labels {params.labels:q} --manifests {input.manifests:q}'
-        " --map-reports {input.map_reports:q} --scores {input.scores:q} --differences {input.differences:q}"
-        " --scores-page {output.scores:q} --provenance-page {output.provenance:q} --log {log:q}"
+        'python3 "$SCRIPTS/write_tables.py" --name {params.name:q} --labels {params.labels:q}'
+        " --manifests {input.manifests:q} --reductions {input.reductions:q} --clusterings {input.clusterings:q}"
+        " --grid {input.grid:q} --differences {input.differences:q} --best-by {params.best_by}"
+        " --scores-page {output.scores:q} --provenance-page {output.provenance:q} --summary {output.summary:q}"
+        " --paper {output.paper:q} --log {log:q}"
 
 
 rule report:
     input:
         rules.draw_comparison.output,
         rules.write_tables.output,
-        multiext("<results>/comparison/", "scores.csv", "differences.csv"),
+        rules.compare_models.output,
         expand(
             [*rules.draw_model.output, *rules.make_explorer.output],
             model=MODELS,

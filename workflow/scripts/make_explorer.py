@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.reading import read_json
 from arxiv_embeddings.report.explorer.page import Points, render_page, title_of
 from arxiv_embeddings.report.figures.map import map_title
-from arxiv_embeddings.report.inputs import read_rows, read_strings
+from arxiv_embeddings.report.inputs import read_strings
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +21,18 @@ POINTS = 300_000
 
 def main(arguments: argparse.Namespace) -> None:
     papers = read_strings(arguments.papers, ["id", "topic", "category 0", "category 1"])
-    places = read_rows(arguments.map, ["x", "y"], len(papers["id"]))
     # Papers are in drawing order, so the first ones are a random sample of all.
-    first = np.argsort(places["row"])[:POINTS]
-    rows = places["row"][first]
-    if len(first) < len(places["row"]):
-        log.info("The page shows %s of %s papers.", f"{POINTS:,}", f"{len(places['row']):,}")
+    places = open_matrix(arguments.map)[:POINTS]
+    rows = np.arange(len(places))
     points = Points(
-        x=places["x"][first],
-        y=places["y"][first],
+        x=places[:, 0],
+        y=places[:, 1],
         ids=papers["id"][rows].tolist(),
         titles=[title_of(topic) for topic in papers["topic"][rows]],
         categories_0=papers["category 0"][rows].tolist(),
         categories_1=papers["category 1"][rows].tolist(),
     )
-    subheading = map_title(read_json(arguments.map_report), len(rows))
+    subheading = map_title(read_json(arguments.map_report))
     with written_beside(arguments.page) as partial:
         page = render_page(points, arguments.label, subheading, arguments.link)
         partial.write_text(page, "utf-8")

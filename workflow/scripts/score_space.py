@@ -9,12 +9,14 @@ from arxiv_embeddings.evaluation.geometry import read_lengths, space_scores
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.mteb import mteb_scores
 from arxiv_embeddings.evaluation.scores import write_scores
+from arxiv_embeddings.evaluation.selection import read_selection
 
 
 def main(arguments: argparse.Namespace) -> None:
     matrix = open_matrix(arguments.embeddings)
-    levels = read_labels(arguments.papers, len(matrix))
-    scores = space_scores(matrix, levels, read_lengths(arguments.papers))
+    papers = read_selection(arguments.selection, len(matrix))
+    matrix, levels = matrix[:papers], read_labels(arguments.papers, papers)
+    scores = space_scores(matrix, levels, read_lengths(arguments.papers)[:papers])
     write_scores(arguments.scores, [*scores, *mteb_scores(matrix, levels)])
 
 
@@ -24,5 +26,6 @@ if __name__ == "__main__":
         "--embeddings", type=Path, required=True, help="embeddings.npy of the model"
     )
     parser.add_argument("--papers", type=Path, required=True, help="papers.parquet of the model")
+    parser.add_argument("--selection", type=Path, required=True, help="selection.json of the model")
     parser.add_argument("--scores", type=Path, required=True, help="Parquet file to write")
     run(main, parser)

@@ -5,12 +5,13 @@ import pytest
 from arxiv_embeddings.evaluation.bootstrap import (
     REPLICATES,
     bootstrap,
-    centred,
     interval,
     mean_replicates,
+    p_value,
     resample,
     subsample,
     subsample_note,
+    subsamples,
 )
 
 
@@ -34,7 +35,7 @@ def test_spread_of_the_mean_is_its_standard_error() -> None:
     replicates = bootstrap(400, lambda counts: float(counts @ values / 400))
     assert replicates.shape == (REPLICATES,)
     assert replicates.std() == pytest.approx(values.std() / np.sqrt(400), rel=0.15)
-    low, high = interval(replicates)
+    low, high = interval(float(values.mean()), replicates)
     assert high - low == pytest.approx(2 * 1.96 * values.std() / np.sqrt(400), rel=0.2)
 
 
@@ -44,14 +45,27 @@ def test_several_scores_are_computed_at_once() -> None:
     assert (replicates[:, 1] == bootstrap(10, lambda counts: float(counts[1]))).all()
 
 
-def test_interval_leaves_out_two_and_a_half_percent_on_each_side() -> None:
-    assert interval(np.arange(201.0)) == pytest.approx((5.0, 195.0))
+def test_interval_and_p_value_are_those_of_students_distribution() -> None:
+    replicates = np.random.default_rng(0).normal(size=25)
+    deviation = replicates.std(ddof=1)
+    # The quantile of Student's distribution with 24 degrees of freedom.
+    assert interval(3.0, replicates) == pytest.approx(
+        (3 - 2.0639 * deviation, 3 + 2.0639 * deviation), abs=1e-3
+    )
+    assert p_value(2.0639 * deviation, replicates) == pytest.approx(0.05, abs=1e-4)
+    assert p_value(-2.0639 * deviation, replicates) == pytest.approx(0.05, abs=1e-4)
+    assert p_value(0.0, replicates) == 1
+    assert p_value(0.5, np.ones(25)) == 0 and p_value(0.0, np.ones(25)) == 1
 
 
-def test_centred_replicates_keep_their_spread_around_the_value() -> None:
-    moved = centred(np.array([1.0, 2.0, 6.0]), 0.5)
-    assert moved.mean() == pytest.approx(0.5)
-    assert np.diff(moved).tolist() == pytest.approx([1.0, 4.0])
+def test_subsamples_are_seeded_without_repeats_and_differ() -> None:
+    drawn = subsamples(100, 40)
+    assert len(drawn) == 25
+    assert all(
+        len(set(rows)) == 40 and (np.diff(rows) > 0).all() and rows.max() < 100 for rows in drawn
+    )
+    assert len({tuple(rows) for rows in drawn}) == 25
+    assert all((one == other).all() for one, other in zip(drawn, subsamples(100, 40), strict=True))
 
 
 def test_replicates_of_the_mean_weigh_the_values_by_their_counts() -> None:

@@ -118,7 +118,8 @@ def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
     assert abs(right.value) < 0.25
     assert wrong.value < -0.7
     assert wrong.interval[1] is not None
-    assert wrong.interval[1] < min(right.replicates)
+    assert right.interval[0] is not None
+    assert wrong.interval[1] < right.interval[0]
 
 
 def test_each_score_is_there_once_with_its_interval() -> None:

@@ -37,10 +37,19 @@ def test_classes_are_coded_by_name(tmp_path: Path) -> None:
     assert full.sizes.tolist() == [1, 2, 1]
 
 
-def test_another_number_of_papers_is_refused_with_both_numbers(tmp_path: Path) -> None:
-    path = write_papers(tmp_path / "papers.parquet", ["cs"] * 3, ["cs.CL"] * 3)
-    with pytest.raises(InputError, match=r"papers\.parquet has 3 papers, but .* 4 rows"):
+def test_the_first_papers_take_part_and_fewer_are_refused(tmp_path: Path) -> None:
+    path = write_papers(tmp_path / "papers.parquet", ["cs", "cs", "x"], ["cs.CL", "cs.AI", "x"])
+    coarse, fine = read_labels(path, 2)
+    assert (coarse.names, fine.names, len(fine.codes)) == (("cs",), ("cs.AI", "cs.CL"), 2)
+    with pytest.raises(InputError, match=r"papers\.parquet has 3 papers, but 4 take part"):
         read_labels(path, 4)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_hierarchies_of_any_depth(tmp_path: Path, depth: int) -> None:
+    columns = {f"category {level}": ["a", "b"] for level in range(depth)}
+    pq.write_table(pa.table({"topic": ["x", "y"], **columns}), tmp_path / "p")
+    assert [labels.level for labels in read_labels(tmp_path / "p", 2)] == list(columns)
 
 
 @pytest.mark.parametrize("value", ["", None])
@@ -55,11 +64,9 @@ def test_empty_labels_are_refused_with_their_row(tmp_path: Path, value: str | No
 def test_files_without_papers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_labels(tmp_path / "missing.parquet", 3)
-    pq.write_table(pa.table({"category 0": ["cs"]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="has no column category 1"):
+    pq.write_table(pa.table({"category 1": ["cs"]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="has no column category 0"):
         read_labels(tmp_path / "other.parquet", 1)
-    with pytest.raises(InputError, match="scores need at least 2"):
-        read_labels(write_papers(tmp_path / "p", ["cs"], ["cs.CL"]), 1)
 
 
 @pytest.mark.parametrize(

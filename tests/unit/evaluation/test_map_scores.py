@@ -6,10 +6,13 @@ from arxiv_embeddings.evaluation import map_scores as map_scores_module
 from arxiv_embeddings.evaluation.labels import Labels
 from arxiv_embeddings.evaluation.map_scores import (
     RankCorrelation,
+    continuity,
     geodesics,
     map_scores,
+    shepard,
     trustworthiness,
 )
+from arxiv_embeddings.evaluation.neighbours import nearest_by_cosine, nearest_on_map
 from scipy.stats import rankdata, spearmanr
 from sklearn import manifold
 
@@ -33,18 +36,29 @@ def levels_of(papers: int) -> list[Labels]:
 
 
 @pytest.mark.parametrize("at_once", [7, 512])
-def test_trustworthiness_equals_scikit_learn(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+def test_trustworthiness_and_continuity_equal_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     monkeypatch.setattr(map_scores_module, "QUERIES_AT_ONCE", at_once)
     vectors, places = unit(60), np.random.default_rng(1).normal(size=(60, 2))
-    mine = trustworthiness(vectors, places, np.arange(60), 7)
+    rows, some = np.arange(60), np.array([3, 20, 59])
+    on_map = nearest_on_map(places, 7)
+    mine = trustworthiness(vectors, on_map, rows)
     # Vectors of length 1 have the same neighbours by Euclidean distance and by cosine.
-    wanted = manifold.trustworthiness(vectors, places, n_neighbors=7)
-    assert mine.mean() == pytest.approx(wanted, abs=1e-9)
-    some = np.array([3, 20, 59])
-    np.testing.assert_array_equal(trustworthiness(vectors, places, some, 7), mine[some])
+    assert mine.mean() == pytest.approx(
+        manifold.trustworthiness(vectors, places, n_neighbors=7), abs=1e-9
+    )
+    np.testing.assert_array_equal(trustworthiness(vectors, on_map, some), mine[some])
+    nearest = nearest_by_cosine(vectors, rows, 7)
+    mine = continuity(places, nearest, rows)
+    # Continuity is the trustworthiness of the vectors as a map of the map.
+    assert mine.mean() == pytest.approx(
+        manifold.trustworthiness(places, vectors, n_neighbors=7), abs=1e-9
+    )
+    np.testing.assert_array_equal(continuity(places, nearest, some), mine[some])
 
 
-def test_geodesics_are_the_shortest_paths() -> None:
+def test_geodesics_are_the_shortest_paths_through_all_papers() -> None:
     vectors, k = unit(25), 3
     apart = np.linalg.norm(vectors[:, None].astype(np.float64) - vectors, axis=2)
     paths = np.full((25, 25), np.inf)
@@ -55,12 +69,17 @@ def test_geodesics_are_the_shortest_paths() -> None:
     # Floyd and Warshall.
     for middle in range(25):
         paths = np.minimum(paths, paths[:, [middle]] + paths[[middle]])
-    np.testing.assert_allclose(geodesics(vectors, k), paths, atol=1e-5)
+    nearest = nearest_by_cosine(vectors, np.arange(25), k)
+    np.testing.assert_allclose(geodesics(vectors, nearest, np.arange(25)), paths, atol=1e-5)
+    some = np.array([2, 9, 24])
+    np.testing.assert_allclose(
+        geodesics(vectors, nearest, some), paths[np.ix_(some, some)], atol=1e-5
+    )
 
 
 def test_identical_vectors_are_connected() -> None:
     vectors = np.repeat(unit(4), 3, axis=0)
-    paths = geodesics(vectors, 2)
+    paths = geodesics(vectors, nearest_by_cosine(vectors, np.arange(12), 2), np.arange(12))
     assert paths[0, 2] < 1e-6
     # All neighbours of a vector are its copies.
     assert np.isinf(paths[0, 3])
@@ -92,47 +111,47 @@ def test_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
 
 def test_a_perfect_map_has_high_scores_and_a_shuffled_map_low_ones() -> None:
     vectors, places = on_an_arc(300)
-    rows = np.arange(300)
-    good = map_scores(vectors, levels_of(300), rows=rows, places=places, method="PHATE")
+    good = map_scores(vectors, levels_of(300), places).scores
     shuffled = np.random.default_rng(0).permutation(places)
-    bad = map_scores(vectors, levels_of(300), rows=rows, places=shuffled, method="PHATE")
-    assert [score.metric for score in good[:2]] == ["trustworthiness", "demap"]
+    bad = map_scores(vectors, levels_of(300), shuffled).scores
+    assert [score.metric for score in good[:4]] == [
+        *("trustworthiness", "continuity", "distance_correlation", "demap"),
+    ]
     for best, worst in zip(good, bad, strict=True):
         assert best.family == "map"
-        assert best.method == "PHATE"
-        assert best.value is not None
-        assert worst.value is not None
+        assert best.value is not None and worst.value is not None
         assert best.value > 0.95
         assert worst.value < 0.6
         low, high = best.interval
-        assert low is not None
-        assert high is not None
+        assert low is not None and high is not None
         assert low <= best.value <= high
 
 
 def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_scores_module, "TRUSTED", 50)
     monkeypatch.setattr(map_scores_module, "WALKED", 80)
-    monkeypatch.setattr(map_scores_module, "EDGES", 5)
+    monkeypatch.setattr(map_scores_module, "EDGES", 20)
     near, places = on_an_arc(60, 0.5)
     vectors, places = np.vstack([near, -near]), np.vstack([places, places + 9])
-    matrix = np.repeat(vectors, 2, axis=0)
-    rows = np.arange(120) * 2
-    trust, demap, *accuracies = map_scores(
-        matrix, levels_of(240), rows=rows, places=places, method="PCA"
-    )
-    of_map = "a random sample of 120 of 240 papers"
-    assert trust.note == f"{of_map}; a random sample of 50 of 120 papers; 10 neighbours"
+    trust, _, distances, demap, *accuracies = map_scores(vectors, levels_of(120), places).scores
+    assert trust.note == "a random sample of 50 of 120 papers; 15 neighbours"
     assert trust.papers == 50
-    assert demap.papers == 80
+    assert demap.papers == distances.papers == 80
     assert "% of pairs are not connected and count as farthest" in demap.note
-    assert {score.note for score in accuracies} == {of_map}
     assert {score.papers for score in accuracies} == {120}
 
 
-def test_a_small_map_uses_all_other_papers_as_neighbours() -> None:
+def test_a_small_map_uses_as_many_neighbours_as_there_are() -> None:
     vectors, places = on_an_arc(25)
-    _, demap, *_ = map_scores(
-        vectors, levels_of(25), rows=np.arange(25), places=places, method="PCA"
-    )
+    trust, _, _, demap, *_ = map_scores(vectors, levels_of(25), places).scores
+    assert trust.note == "12 neighbours"
     assert demap.note == "24 neighbours"
+
+
+def test_a_shepard_diagram_counts_every_pair_once() -> None:
+    apart = np.array([[0.0, 1, 2], [1, 0, 4], [2, 4, 0]])
+    pairs = shepard(apart, 10 * apart)
+    assert pairs.sum() == 3
+    # Proportional distances lie on the diagonal.
+    assert np.trace(pairs) == 3
+    assert pairs[-1, -1] == 1

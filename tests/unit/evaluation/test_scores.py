@@ -10,6 +10,7 @@ from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.evaluation.scores import (
     SCHEMA,
     Score,
+    higher_is_better,
     measured,
     read_scores,
     write_scores,
@@ -33,7 +34,8 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "scores.parquet")
     assert table.schema.equals(SCHEMA)
     first, second, third = table.to_pylist()
-    assert (first["low"], first["high"]) == pytest.approx((0.31, 0.69))
+    assert (first["low"], first["high"]) == scores[0].interval
+    assert first["chance"] is None
     assert (second["value"], second["low"], second["high"], second["replicates"]) == (
         *(0.1, None, None),
         [],
@@ -53,8 +55,31 @@ def test_nan_among_the_replicates_leaves_no_interval_with_a_reason() -> None:
     assert score.note == "no interval: undefined in 1 of 3 resamples"
 
 
-def test_replicates_are_centred_on_the_value() -> None:
-    assert np.mean(score_of(0.5, np.array([0.6, 0.8])).replicates) == 0.5
+def test_replicates_are_scaled_and_centred_on_the_value() -> None:
+    assert score_of(0.5, np.array([0.6, 0.8])).replicates == pytest.approx((0.4, 0.6))
+    scaled = measured(
+        *KEY, value=0.5, papers=9, note="", replicates=np.array([0.6, 0.8]), scale=0.5
+    )
+    assert scaled.replicates == pytest.approx((0.45, 0.55))
+
+
+def test_a_score_without_replicates_has_no_interval() -> None:
+    score = score_of(0.5, np.array([]))
+    assert (score.value, score.interval, score.note) == (0.5, (None, None), "")
+
+
+def test_chance_is_kept_where_it_is_known() -> None:
+    for chance, kept in ((0.1, 0.1), (math.nan, None), (None, None)):
+        found = measured(*KEY, value=0.5, papers=9, note="", replicates=np.array([]), chance=chance)
+        assert found.chance == kept
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher"),
+    [("ari", True), ("dasgupta_cost", False), ("noise", None), ("mean_cosine", None)],
+)
+def test_which_direction_is_better(metric: str, higher: bool | None) -> None:
+    assert higher_is_better(metric) is higher
 
 
 @pytest.mark.parametrize(

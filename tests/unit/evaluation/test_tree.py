@@ -4,18 +4,19 @@ import itertools
 
 import numpy as np
 import pytest
-from arxiv_embeddings.evaluation.bootstrap import centred, resample
+from arxiv_embeddings.evaluation.bootstrap import resample
 from arxiv_embeddings.evaluation.labels import Labels
-from arxiv_embeddings.evaluation.tree import Tree, lay_out, ward_tree
+from arxiv_embeddings.evaluation.tree import Tree, cut, lay_out
 from arxiv_embeddings.evaluation.tree_scores import (
     cophenetic_correlation,
     dasgupta_cost,
     dendrogram_purity,
+    lca_f1,
     meetings,
     tree_scores,
 )
 from scipy.cluster.hierarchy import cophenet, fcluster, linkage
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import squareform
 
 PAPERS = 40
 ONES = np.ones(PAPERS, np.int64)
@@ -34,6 +35,10 @@ def vectors() -> np.ndarray:
 @pytest.fixture(scope="module")
 def tree(vectors: np.ndarray) -> Tree:
     return ward_tree(vectors)
+
+
+def ward_tree(vectors: np.ndarray) -> Tree:
+    return lay_out(linkage(vectors.astype(np.float64), "ward"))
 
 
 def fine() -> np.ndarray:
@@ -62,19 +67,6 @@ def pairs(counts: np.ndarray) -> list[tuple[int, int, int]]:
     return [(i, j, int(counts[i] * counts[j])) for i, j in itertools.combinations(range(PAPERS), 2)]
 
 
-def test_ward_tree_equals_scipy(vectors: np.ndarray, tree: Tree) -> None:
-    wanted = linkage(vectors.astype(float), "ward")
-    np.testing.assert_allclose(tree.heights, wanted[:, 2], atol=1e-6)
-    np.testing.assert_allclose(cophenet(tree.merges), cophenet(wanted), atol=1e-6)
-
-
-def test_ward_tree_from_several_blocks_of_distances(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arxiv_embeddings.evaluation.tree.MEBIBYTES_AT_ONCE", 0.01)
-    vectors = np.random.default_rng(0).normal(size=(150, 4)).astype(np.float32)
-    wanted = linkage(pdist(vectors.astype(float)), "ward")
-    np.testing.assert_allclose(cophenet(ward_tree(vectors).merges), cophenet(wanted), atol=1e-5)
-
-
 def test_every_node_is_a_range_of_leaves(tree: Tree) -> None:
     assert sorted(tree.order) == list(range(PAPERS))
     for node, leaves in enumerate(leaves_under(tree)):
@@ -89,7 +81,7 @@ def test_every_node_is_a_range_of_leaves(tree: Tree) -> None:
 
 def test_a_cut_gives_as_many_clusters_as_requested(tree: Tree) -> None:
     for clusters in (1, 2, 7, PAPERS):
-        found = tree.cut(clusters)
+        found = cut(tree.merges, clusters)
         assert found.dtype == np.int32
         assert sorted(set(found)) == list(range(clusters))
         assert (found + 1 == fcluster(tree.merges, clusters, "maxclust")).all()
@@ -212,7 +204,7 @@ def test_scores_of_a_single_drawn_paper_are_nan_without_a_warning(tree: Tree) ->
     upper, lower = meetings(tree, coarse()), meetings(tree, fine())
     assert np.isnan(dendrogram_purity(tree, lower, counts))
     assert np.isnan(dasgupta_cost(tree, lower, counts))
-    assert np.isnan(cophenetic_correlation(tree, upper, lower, counts))
+    assert np.isnan(cophenetic_correlation(tree, [upper, lower], counts))
 
 
 def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
@@ -223,48 +215,76 @@ def levels_of(upper: np.ndarray, lower: np.ndarray) -> tuple[Labels, Labels]:
     return one, two
 
 
-def test_scores_and_their_replicates(tree: Tree) -> None:
-    scores = tree_scores("Ward tree", tree, levels_of(coarse(), fine()), "a note")
-    assert [(score.metric, score.level) for score in scores] == [
-        ("dendrogram_purity", "category 0"),
-        ("dasgupta_cost", "category 0"),
-        ("dendrogram_purity", "category 1"),
-        ("dasgupta_cost", "category 1"),
+def test_scores_by_metric_and_level(tree: Tree) -> None:
+    scores = tree_scores(tree, levels_of(coarse(), fine()))
+    metrics = ("dendrogram_purity", "lca_f1", "dasgupta_cost")
+    assert list(scores) == [
+        *((metric, level) for level in ("category 0", "category 1") for metric in metrics),
         ("cophenetic_correlation", ""),
     ]
-    for score in scores:
-        low, high = score.interval
-        assert score.value is not None and low is not None and high is not None
-        assert low < score.value < high
-        assert score.papers == PAPERS
-    assert [score.note for score in scores] == [
-        *["a note"] * 2,
-        *["a note; single-paper classes: 1 of 6"] * 2,
-        "a note",
-    ]
     met = meetings(tree, fine())
-    wanted = [dendrogram_purity(tree, met, resample(PAPERS, replicate)) for replicate in range(200)]
-    assert scores[2].value is not None
-    np.testing.assert_allclose(scores[2].replicates, centred(np.array(wanted), scores[2].value))
+    assert scores["dendrogram_purity", "category 1"] == dendrogram_purity(tree, met, ONES)
+    assert scores["lca_f1", "category 1"] == lca_f1(tree, met, ONES)
+
+
+@pytest.mark.parametrize("classes", [fine(), coarse()])
+def test_lca_f1_follows_its_definition(tree: Tree, classes: np.ndarray) -> None:
+    under = leaves_under(tree)
+    found = []
+    for i, j in itertools.combinations(range(PAPERS), 2):
+        if classes[i] == classes[j]:
+            leaves = under[meeting_node(under, i, j)]
+            of_class = set(np.flatnonzero(classes == classes[i]).tolist())
+            precision = len(leaves & of_class) / len(leaves)
+            recall = len(leaves & of_class) / len(of_class)
+            found.append(2 * precision * recall / (precision + recall))
+    met = meetings(tree, classes)
+    assert lca_f1(tree, met, ONES) == pytest.approx(np.mean(found))
+    # Within its own error of an estimate from random pairs.
+    sample = np.random.default_rng(0).choice(found, 200)
+    assert abs(sample.mean() - lca_f1(tree, met, ONES)) < 4 * sample.std() / np.sqrt(200)
+
+
+def test_lca_f1_of_a_tree_of_the_classes_approaches_one() -> None:
+    """The pair that meets at the root of its class has the F1 1; smaller subtrees miss a part of the class."""
+    codes = np.repeat(np.arange(4), 2)
+    tree = ward_tree(10 * np.eye(4)[codes] + np.random.default_rng(0).normal(size=(8, 4)))
+    assert lca_f1(tree, meetings(tree, codes), np.ones(8)) == 1
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_cophenetic_correlation_of_hierarchies_of_any_depth(tree: Tree, depth: int) -> None:
+    """The distance in the tree of categories is the number of levels at which two papers differ."""
+    rng = np.random.default_rng(1)
+    paths = [np.zeros(PAPERS, int)]
+    for _ in range(depth):
+        paths.append(
+            np.unique(paths[-1] * 3 + rng.integers(3, size=PAPERS), return_inverse=True)[1]
+        )
+    paths = paths[1:]
+    apart = [
+        sum(path[i] != path[j] for path in paths)
+        for i, j in itertools.combinations(range(PAPERS), 2)
+    ]
+    wanted = np.corrcoef(cophenet(tree.merges), apart)[0, 1]
+    found = cophenetic_correlation(tree, [meetings(tree, path) for path in paths], ONES)
+    assert found == pytest.approx(wanted)
 
 
 def test_a_fine_class_under_two_coarse_classes_counts_as_two(tree: Tree) -> None:
     shared = fine() % 2
-    of_shared = tree_scores("m", tree, levels_of(coarse(), shared), "")[-1]
-    of_own = tree_scores("m", tree, levels_of(coarse(), fine()), "")[-1]
-    assert of_shared.value == of_own.value
+    key = ("cophenetic_correlation", "")
+    of_shared = tree_scores(tree, levels_of(coarse(), shared))[key]
+    assert of_shared == tree_scores(tree, levels_of(coarse(), fine()))[key]
 
 
-def test_scores_of_identical_vectors_and_single_papers_are_omitted_with_a_reason() -> None:
-    vector = np.array([[0.1, 0.7, -0.3, 0.5]], np.float32)
-    same = ward_tree(np.repeat(vector / np.linalg.norm(vector), 6, axis=0))
+def test_scores_of_identical_vectors_and_single_papers_are_undefined() -> None:
+    same = ward_tree(np.ones((6, 4)))
     levels = levels_of(np.zeros(6, int), np.array([0, 0, 0, 1, 1, 1]))
-    notes = [score.note for score in tree_scores("m", same, levels, "")]
-    assert notes == [
-        *["omitted: category 0 has fewer than two classes"] * 2,
-        *["omitted: all vectors are identical"] * 3,
-    ]
-    different = ward_tree(np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32))
-    singles = tree_scores("m", different, levels_of(np.zeros(6, int), np.arange(6)), "")
-    assert all(score.value is None and score.note for score in singles)
-    assert singles[-1].note == "omitted: undefined for these papers"
+    found = tree_scores(same, levels)
+    assert {level for _, level in found} == {"category 1", ""}
+    assert all(np.isnan(value) for value in found.values())
+    different = ward_tree(np.random.default_rng(0).normal(size=(6, 3)))
+    singles = tree_scores(different, levels_of(np.zeros(6, int), np.arange(6)))
+    assert list(singles) == [("cophenetic_correlation", "")]
+    assert np.isnan(singles["cophenetic_correlation", ""])

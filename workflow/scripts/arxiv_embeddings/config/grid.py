@@ -80,3 +80,15 @@ def grid_options(models: Sequence[str], evaluation: dict[str, Any], folder: str)
             scores = f"{own}/cells/{reduction}/{clustering}-scores.parquet"
             options.append(["--cell", model, reduction, clustering, scores])
     return options
+
+
+def map_options(models: Sequence[str], evaluation: dict[str, Any], folder: str) -> list[list[str]]:
+    """Return the options of ``draw_comparison.py`` that name every map and its Shepard diagram; see ``grid_options``."""
+    return [
+        [
+            *("--map", model, name, f"{folder}/{model}/evaluation/reductions/{name}.npy"),
+            f"{folder}/{model}/evaluation/maps/{name}-shepard.parquet",
+        ]
+        for model in models
+        for name in map_names(evaluation)
+    ]

@@ -1,6 +1,6 @@
 """Inputs and parameters of rules that follow from the config."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +45,6 @@ def shard_bounds(lookup: dict[str, Any], shard: str) -> tuple[int, int]:
     """Return where the rows of a shard begin and end among those of the missing texts."""
     start = int(shard.partition("-")[2]) * lookup["shard_size"]
     return start, min(start + lookup["shard_size"], lookup["missing"])
-
-
-def scores_by_model(models: Iterable[str], files: Iterable[str]) -> list[str]:
-    """Return ``--model <label> <files>`` for each of ``models``: the options of ``compare_models.py``.
-
-    Args:
-        models: the labels.
-        files: files of scores, each in ``<label>/evaluation/``.
-    """
-    files = list(files)
-    options: list[str] = []
-    for model in models:
-        options += ["--model", model, *(file for file in files if Path(file).parts[-3] == model)]
-    return options
 
 
 def paper_link(corpus_format: str) -> str:

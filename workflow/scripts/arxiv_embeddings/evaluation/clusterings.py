@@ -104,13 +104,17 @@ def _kmeans(
     vectors: np.ndarray, numbers: Sequence[int], seed: int, settings: dict[str, Any]
 ) -> Found:
     labels = [
-        KMeans(number, n_init=1, random_state=seed, **settings).fit_predict(vectors).astype(np.int32)
+        KMeans(number, n_init=1, random_state=seed, **settings)
+        .fit_predict(vectors)
+        .astype(np.int32)
         for number in numbers
     ]
     return labels, None, None, {}
 
 
-def _ward(vectors: np.ndarray, numbers: Sequence[int], seed: int, settings: dict[str, Any]) -> Found:
+def _ward(
+    vectors: np.ndarray, numbers: Sequence[int], seed: int, settings: dict[str, Any]
+) -> Found:
     """Ward's tree (Ward, 1963). Needs 4 n² bytes, 3.6 GB for 30,000 papers, because the distances are overwritten."""
     return [], fastcluster.linkage(distances(vectors), "ward", preserve_input=False), None, {}
 

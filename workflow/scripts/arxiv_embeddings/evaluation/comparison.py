@@ -1,8 +1,9 @@
-"""The scores of all models in one table, and which differences between models are real."""
+"""The scores of all cells, maps and models in one table, and which differences are real."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,72 +12,165 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 from ..common.files import write_json, written_beside
-from .bootstrap import interval
-from .scores import KEY, SCHEMA, Score, joined
+from .bootstrap import LEVEL, interval, p_value
+from .scores import KEY, Score, higher_is_better
 
-SCORES_SCHEMA = pa.schema([("model", pa.string()), *(f for f in SCHEMA if f.name != "replicates")])
-DIFFERENCES_SCHEMA = pa.schema(
+PLACE = ("model", "reduction", "clustering")
+GRID_SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("model a", "model b", *KEY)),
-        *((name, pa.float64()) for name in ("difference", "low", "high")),
-        ("real", pa.bool_()),
+        *((name, pa.string()) for name in (*PLACE, *KEY)),
+        *((name, pa.float64()) for name in ("value", "low", "high", "chance")),
+        ("papers", pa.int64()),
         ("note", pa.string()),
     ]
 )
-
-
-def all_scores(models: Mapping[str, Sequence[Score]]) -> pa.Table:
-    """Return the scores of every model, without replicates, with the columns of ``SCORES_SCHEMA``."""
-    rows = [
-        {"model": model, **vars(score), "low": score.interval[0], "high": score.interval[1]}
-        for model, scores in models.items()
-        for score in scores
+DIFFERENCE = (
+    *((name, pa.float64()) for name in ("difference", "low", "high", "p")),
+    ("real", pa.bool_()),
+    ("better", pa.string()),
+)
+DIFFERENCES_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("model a", "model b", "reduction", "clustering", *KEY)),
+        *DIFFERENCE,
     ]
-    return pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
+)
+CELL_DIFFERENCES_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("model", "reduction a", "clustering a")),
+        *((name, pa.string()) for name in ("reduction b", "clustering b", *KEY)),
+        *DIFFERENCE,
+    ]
+)
+
+Row = dict[str, Any]
 
 
-def differences(models: Mapping[str, Sequence[Score]]) -> pa.Table:
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A score and where it belongs: reduction and clustering are "" where it has none."""
+
+    model: str
+    reduction: str
+    clustering: str
+    score: Score
+
+    @property
+    def cell(self) -> tuple[str, str]:
+        """The reduction and the clustering."""
+        return self.reduction, self.clustering
+
+
+def grid_table(scores: Iterable[Placed]) -> pa.Table:
+    """Return all scores, one per row, without replicates, with the columns of ``GRID_SCHEMA``."""
+    rows = [
+        {
+            **{name: getattr(placed, name) for name in PLACE},
+            **vars(placed.score),
+            "low": placed.score.interval[0],
+            "high": placed.score.interval[1],
+        }
+        for placed in scores
+    ]
+    return pa.Table.from_pylist(rows, schema=GRID_SCHEMA)
+
+
+def model_differences(scores: Sequence[Placed]) -> pa.Table:
     """Return the difference, a minus b, of every score of every two models, with ``DIFFERENCES_SCHEMA``.
 
-    Replicate r of both scores was computed on the same papers, so the differences of the replicates are the
-    bootstrap distribution of the difference (paired bootstrap). A difference is real if its interval excludes
-    0. The intervals are not corrected for multiple comparisons: of twenty differences that are pure chance,
-    one is called real on average.
+    Replicate r of both scores was computed on the same papers, so the differences of the replicates tell how the
+    difference varies. A difference is real if its p-value is below 5 % after Holm's correction (1979) for all
+    differences of the same two models.
 
     Raises:
         InputError: two models were scored on different numbers of papers.
     """
-    rows = []
-    for (a, scores_a), (b, scores_b) in itertools.combinations(models.items(), 2):
-        of_a, of_b = ({score.key: score for score in scores} for scores in (scores_a, scores_b))
-        for key in of_a | of_b:
-            names = {"model a": a, "model b": b, **dict(zip(KEY, key, strict=True))}
-            rows.append({**names, **_difference(a, of_a.get(key), b, of_b.get(key))})
+    by_model: dict[str, dict[tuple[str, ...], Placed]] = {}
+    for placed in scores:
+        by_model.setdefault(placed.model, {})[*placed.cell, *placed.score.key] = placed
+    rows: list[Row] = []
+    models = list(by_model)
+    for number, a in enumerate(models):
+        for b in models[number + 1 :]:
+            found = []
+            for key, of_a in by_model[a].items():
+                of_b = by_model[b].get(key)
+                if of_b and (told := _difference(of_a, of_b)):
+                    names = dict(zip(("reduction", "clustering", *KEY), key, strict=True))
+                    found.append({"model a": a, "model b": b, **names, **told})
+            rows += _judged(found)
     return pa.Table.from_pylist(rows, schema=DIFFERENCES_SCHEMA)
 
 
-def _difference(
-    model_a: str, a: Score | None, model_b: str, b: Score | None
-) -> dict[str, float | bool | str]:
-    """Return the columns that compare one score of two models; None stands for a score that a model lacks."""
-    if a is None or a.value is None or b is None or b.value is None:
-        notes = (
-            f"{model}: {score.note if score else 'does not have this score'}"
-            for model, score in ((model_a, a), (model_b, b))
-            if score is None or score.value is None
-        )
-        return {"note": joined(*notes)}
+def cell_differences(scores: Sequence[Placed], metric: str, level: str) -> pa.Table:
+    """Return how much better the best cell of every model is than its others, with ``CELL_DIFFERENCES_SCHEMA``.
+
+    Args:
+        scores: of all models.
+        metric: of the flat clusterings, by which cells are compared.
+        level: at which they are compared.
+
+    Holm's correction is for all differences of the same model.
+    """
+    rows: list[Row] = []
+    by_model: dict[str, list[Placed]] = {}
+    for placed in scores:
+        score = placed.score
+        if (score.family, score.metric, score.level) == ("flat clustering", metric, level) and (
+            score.value is not None
+        ):
+            by_model.setdefault(placed.model, []).append(placed)
+    for model, cells in by_model.items():
+        best = max(cells, key=lambda placed: placed.score.value or 0.0)
+        found = []
+        for other in cells:
+            if other is not best and (told := _difference(best, other)):
+                names = dict(zip(KEY, best.score.key, strict=True))
+                sides = {
+                    f"{name} {side}": getattr(placed, name)
+                    for side, placed in (("a", best), ("b", other))
+                    for name in ("reduction", "clustering")
+                }
+                found.append({"model": model, **sides, **names, **told})
+        rows += _judged(found)
+    return pa.Table.from_pylist(rows, schema=CELL_DIFFERENCES_SCHEMA)
+
+
+def _difference(placed_a: Placed, placed_b: Placed) -> Row | None:
+    """Return the difference of two scores; None where one was omitted."""
+    a, b = placed_a.score, placed_b.score
+    if a.value is None or b.value is None:
+        return None
     if a.papers != b.papers:
         raise InputError(
-            f"{' '.join(filter(None, a.key))} was computed on {a.papers:,} papers for {model_a}, but on "
-            f"{b.papers:,} papers for {model_b}. Delete the evaluation folders of both models and run again."
+            f"{' '.join(filter(None, a.key))} was computed on {a.papers:,} papers for {placed_a.model}, but on "
+            f"{b.papers:,} papers for {placed_b.model}. Delete the evaluation folders of both models and run again."
         )
     difference = a.value - b.value
-    if not len(a.replicates) or not len(b.replicates):
-        return {"difference": difference, "note": "no interval: one of the scores has none"}
-    low, high = interval(np.subtract(a.replicates, b.replicates))
-    real = low > 0 or high < 0
-    return {"difference": difference, "low": low, "high": high, "real": real, "note": ""}
+    if not a.replicates or len(a.replicates) != len(b.replicates):
+        return {"difference": difference}
+    replicates = np.subtract(a.replicates, b.replicates)
+    low, high = interval(difference, replicates)
+    direction = higher_is_better(a.metric)
+    better = "" if direction is None or not difference else "ab"[(difference > 0) != direction]
+    return {
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "p": p_value(difference, replicates),
+        "better": better,
+    }
+
+
+def _judged(rows: list[Row]) -> list[Row]:
+    """Return the rows with ``p`` corrected for their number (Holm, 1979), and ``real``."""
+    known = sorted((row for row in rows if "p" in row), key=lambda row: float(row["p"]))
+    largest = 0.0
+    for number, row in enumerate(known):
+        largest = max(largest, min(1.0, row["p"] * (len(known) - number)))
+        row["p"] = largest
+        row["real"] = largest < 1 - LEVEL
+    return rows
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -63,7 +63,7 @@ def condense(
         pairs = fastcluster.linkage(places, "average")[:, :2].astype(np.int64)
         # Rows of linkage name the result of row i as left + i. Any point of it stands for it.
         stands = [*range(left)]
-        for one, other in pairs:
+        for one, _ in pairs:
             stands.append(stands[one])
         pairs = np.array([[stands[one], stands[other]] for one, other in pairs])
         _merge(pairs, step + 1, places, weights, nodes, merges, leaves)
@@ -147,7 +147,9 @@ def _merge(
     for number, (one, other) in enumerate(pairs):
         left, right = root(one), root(other)
         size = sizes[left] + sizes[right]
-        merges.append((*sorted((nodes[left], nodes[right])), step + number / (len(pairs) + 1), size))
+        merges.append(
+            (*sorted((nodes[left], nodes[right])), step + number / (len(pairs) + 1), size)
+        )
         group[right] = left
         nodes[left], sizes[left] = leaves + len(merges) - 1, size
     kept, of_group = np.unique([root(point) for point in range(len(places))], return_inverse=True)

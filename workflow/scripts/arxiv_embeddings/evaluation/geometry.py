@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sklearn
 from scipy.stats import rankdata
-from sklearn.metrics import silhouette_samples
+from sklearn.metrics import silhouette_score
 
-from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
+from .bootstrap import LEAST, bootstrap, subsample, subsample_note, subsamples
 from .labels import Labels
 from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine
 from .scores import Score, joined, measured
@@ -25,7 +25,7 @@ QUERIES = 30_000
 # Papers whose cosines are computed in pairs.
 PAIRED = 30_000
 # Papers whose silhouettes are computed, among one another.
-SILHOUETTES = 10_000
+SILHOUETTES = 5_000
 
 
 def space_scores(matrix: np.ndarray, levels: Sequence[Labels], lengths: np.ndarray) -> list[Score]:
@@ -171,8 +171,8 @@ def spearman(values: np.ndarray, others: np.ndarray, counts: np.ndarray) -> floa
 def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
     """Return the mean silhouette (Rousseeuw, 1987) of vectors (n, d) in the classes ``labels``, by cosine.
 
-    The only paper of a class has the silhouette 0. The bootstrap resamples the papers, but does not recompute
-    their silhouettes.
+    The only paper of a class has the silhouette 0. The silhouettes are computed again on subsamples without replacement
+    of half of the papers; a bootstrap of the papers' silhouettes would leave out that they depend on one another.
 
     Args:
         vectors: float32, of length 1.
@@ -182,13 +182,20 @@ def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
     key = ("space", "cosine", "silhouette", labels.level)
     if labels.problem:
         return Score(*key, value=None, papers=len(vectors), note=labels.problem)
-    # In MiB.
-    with sklearn.config_context(working_memory=256):
-        values = silhouette_samples(vectors, labels.codes, metric="cosine").astype(np.float64)
+    halves = [] if len(vectors) < LEAST else subsamples(len(vectors), len(vectors) // 2)
+    replicates = [_mean_silhouette(vectors[rows], labels.at(rows)) for rows in halves]
     return measured(
         *key,
-        value=float(values.mean()),
-        papers=len(values),
+        value=_mean_silhouette(vectors, labels),
+        papers=len(vectors),
         note=joined(subsample_note(len(vectors), papers), labels.note),
-        replicates=mean_replicates(values),
+        replicates=np.array(replicates),
     )
+
+
+def _mean_silhouette(vectors: np.ndarray, labels: Labels) -> float:
+    if labels.problem or len(labels.names) >= len(vectors):
+        return float("nan")
+    # In MiB.
+    with sklearn.config_context(working_memory=256):
+        return float(silhouette_score(vectors, labels.codes, metric="cosine"))

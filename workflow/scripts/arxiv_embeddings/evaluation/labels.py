@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ..common.errors import InputError
-from .reading import read_parquet
-
-LEVELS = ("category 0", "category 1")
+from ..corpus.papers import level_columns
+from .reading import read_parquet, read_schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,28 +51,26 @@ class Labels:
         return Labels(self.level, codes.astype(np.int32), names)
 
 
-def read_labels(path: Path, papers: int) -> tuple[Labels, Labels]:
-    """Return the classes at every level of ``LEVELS`` of the papers in the Parquet file ``path``.
+def read_labels(path: Path, papers: int) -> tuple[Labels, ...]:
+    """Return the classes of the first ``papers`` papers in the Parquet file ``path`` at every level, the coarsest first.
 
     Args:
         path: row i describes row i of the embeddings.
-        papers: rows of the embeddings.
+        papers: how many papers take part in the evaluation.
 
     Raises:
-        InputError: the file cannot be read, holds another number of papers or fewer than two, or has empty labels.
+        InputError: the file cannot be read, has fewer papers, no categories, or empty ones.
     """
-    table = read_parquet(path, LEVELS)
-    if len(table) != papers:
+    names = level_columns(read_schema(path).names)
+    if not names:
+        raise InputError(f"{path} has no column category 0. Delete it and run again.")
+    table = read_parquet(path, names)
+    if len(table) < papers:
         raise InputError(
-            f"{path} has {len(table):,} papers, but the embeddings have {papers:,} rows: they come from "
-            "different runs. Delete both and run again."
+            f"{path} has {len(table):,} papers, but {papers:,} take part in the evaluation. Delete it and run again."
         )
-    if papers < 2:
-        raise InputError(
-            f"{path} has {papers} papers, but scores need at least 2. Raise sample.size."
-        )
-    coarse, fine = (_encode(level, table[level].to_numpy(), path) for level in LEVELS)
-    return coarse, fine
+    part = table.slice(0, papers)
+    return tuple(_encode(level, part[level].to_numpy(), path) for level in names)
 
 
 def _encode(level: str, values: np.ndarray, path: Path) -> Labels:

@@ -1,93 +1,149 @@
-"""How well a map keeps the structure of the vectors: near papers near (trustworthiness), far ones far (DEMaP)."""
+"""How faithful a map is: near papers near (trustworthiness, continuity), far ones far (DEMaP, distances), classes apart."""
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import shortest_path
+from scipy.sparse.csgraph import dijkstra
 from scipy.stats import rankdata
 
 from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
 from .labels import Labels
 from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine, nearest_on_map
 from .scores import Score, joined, measured
-from .vectors import unit_vectors
 
 log = logging.getLogger(__name__)
 
 # Papers whose neighbours on the map are compared with those of their vectors.
 TRUSTED = 5_000
-# Neighbours in trustworthiness.
-NEAR = 10
-# Papers whose pairs DEMaP compares.
-WALKED = 2_000
+# Neighbours in trustworthiness and continuity.
+NEAR = 15
+# Papers whose pairs are compared by their distances.
+WALKED = 1_000
 # Neighbours of a paper in the graph of DEMaP.
 EDGES = 30
 QUERIES_AT_ONCE = 512
+# Bins of a Shepard diagram, each way.
+BINS = 60
 
 
-def map_scores(
-    matrix: np.ndarray,
-    levels: Sequence[Labels],
-    *,
-    rows: np.ndarray,
-    places: np.ndarray,
-    method: str,
-) -> list[Score]:
-    """Return the scores of the family "map".
+@dataclasses.dataclass(frozen=True)
+class MapScores:
+    """What is said of a map.
+
+    Attributes:
+        scores: of the family "map".
+        pairs: int64 (BINS, BINS), pairs of papers by the distance of their vectors (rows) and on the map (columns), both
+            ascending and relative to the greatest.
+    """
+
+    scores: list[Score]
+    pairs: np.ndarray
+
+
+def map_scores(vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray) -> MapScores:
+    """Return the scores and the Shepard diagram of a map.
 
     Args:
-        matrix: float32 (n, d), usually memory-mapped.
+        vectors: float32 (n, d), of length 1.
         levels: the classes of the n papers at each level.
-        rows: int64 (m,), the rows that are on the map.
-        places: float64 (m, 2).
-        method: how the map was made, for example "PHATE".
+        places: float32 (n, 2).
     """
-    mapped = len(rows)
-    of_map = subsample_note(mapped, len(matrix))
-    vectors = unit_vectors(matrix, rows)
-    log.info("Trustworthiness and DEMaP of a map of %s papers.", f"{mapped:,}")
-    trusted = subsample(mapped, TRUSTED)
-    trust = trustworthiness(vectors, places, trusted, NEAR)
-    trust_score = measured(
-        *("map", method, "trustworthiness", ""),
-        value=float(trust.mean()),
-        papers=len(trusted),
-        note=joined(of_map, subsample_note(len(trusted), mapped), f"{NEAR} neighbours"),
-        replicates=mean_replicates(trust),
+    papers = len(vectors)
+    places = places.astype(np.float64)
+    near = min(NEAR, (papers - 1) // 2)
+    log.info("Neighbours of %s papers.", f"{papers:,}")
+    edges = min(EDGES, papers - 1)
+    nearest = nearest_by_cosine(vectors, np.arange(papers), edges)
+    on_map = nearest_on_map(places, min(max(*NEIGHBOURS, near), papers - 1))
+    trusted = subsample(papers, TRUSTED)
+    of_trusted = joined(subsample_note(len(trusted), papers), f"{near} neighbours")
+    scores = []
+    for metric, values in (
+        ("trustworthiness", trustworthiness(vectors, on_map[:, :near], trusted)),
+        ("continuity", continuity(places, nearest[:, :near], trusted)),
+    ):
+        scores.append(
+            measured(
+                *("map", "", metric, ""),
+                value=float(values.mean()),
+                papers=len(trusted),
+                note=of_trusted,
+                replicates=mean_replicates(values),
+            )
+        )
+    walked = subsample(papers, WALKED)
+    apart = euclidean_distances(places[walked])
+    of_vectors = np.sqrt(np.maximum(2 - 2 * (vectors[walked] @ vectors[walked].T), 0)).astype(
+        np.float64
     )
-    walked = subsample(mapped, WALKED)
-    edges = min(EDGES, len(walked) - 1)
-    geodesic = geodesics(vectors[walked], edges)
-    apart = float(np.isinf(geodesic).mean())
-    correlation = RankCorrelation(geodesic, euclidean_distances(places[walked]))
-    demap_score = measured(
-        *("map", method, "demap", ""),
-        value=correlation(np.ones(len(walked))),
-        papers=len(walked),
-        note=joined(
-            of_map,
-            subsample_note(len(walked), mapped),
-            f"{edges} neighbours",
-            f"{apart:.1%} of pairs are not connected and count as farthest" if apart else "",
+    log.info("Paths between %s papers.", f"{len(walked):,}")
+    paths = geodesics(vectors, nearest, walked)
+    unconnected = float(np.isinf(paths).mean())
+    of_walked = subsample_note(len(walked), papers)
+    for metric, distances, note in (
+        ("distance_correlation", of_vectors, ""),
+        (
+            "demap",
+            paths,
+            joined(
+                f"{edges} neighbours",
+                f"{unconnected:.1%} of pairs are not connected and count as farthest"
+                if unconnected
+                else "",
+            ),
         ),
-        replicates=bootstrap(len(walked), correlation),
-    )
-    of_neighbours = accuracies(
-        [labels.at(rows) for labels in levels],
+    ):
+        correlation = RankCorrelation(distances, apart)
+        scores.append(
+            measured(
+                *("map", "", metric, ""),
+                value=correlation(np.ones(len(walked))),
+                papers=len(walked),
+                note=joined(of_walked, note),
+                replicates=bootstrap(len(walked), correlation),
+            )
+        )
+    scores += accuracies(
+        levels,
         family="map",
-        method=method,
-        queries=np.arange(mapped),
-        nearest=nearest_on_map(places, min(max(NEIGHBOURS), mapped - 1)),
-        note=of_map,
+        method="k-NN",
+        queries=np.arange(papers),
+        nearest=on_map[:, : max(NEIGHBOURS)],
+        note="",
     )
-    return [trust_score, demap_score, *of_neighbours]
+    return MapScores(scores, shepard(of_vectors, apart))
 
 
-def trustworthiness(
-    vectors: np.ndarray, places: np.ndarray, queries: np.ndarray, k: int
-) -> np.ndarray:
+def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:
+    """Return the scores of a map that could not be made, with the reason."""
+    keys = [
+        ("", metric, "")
+        for metric in ("trustworthiness", "continuity", "distance_correlation", "demap")
+    ]
+    keys += [("k-NN", f"accuracy_at_{k}", labels.level) for labels in levels for k in NEIGHBOURS]
+    return [
+        Score("map", *key, value=None, papers=papers, note=f"omitted: {reason}") for key in keys
+    ]
+
+
+def shepard(distances: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the pairs of papers by two distances (n, n), as counts int64 (BINS, BINS); see ``MapScores``."""
+    upper = np.triu_indices(len(distances), 1)
+    counts, _, _ = np.histogram2d(
+        *(
+            values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
+            for values in (distances, others)
+        ),
+        bins=BINS,
+        range=((0, 1), (0, 1)),
+    )
+    return counts.astype(np.int64)
+
+
+def trustworthiness(vectors: np.ndarray, nearest: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Return the trustworthiness of a map at each queried paper, float64 (q,), from 0 to 1.
 
     Each neighbour of a paper on the map costs its rank among the neighbours by cosine, beyond k (Venna and
@@ -96,19 +152,45 @@ def trustworthiness(
 
     Args:
         vectors: float32 (n, d), of length 1.
-        places: float64 (n, 2).
+        nearest: the k neighbours on the map of every paper, int (n, k), k fewer than n / 2.
         queries: row numbers (q,).
-        k: neighbours, fewer than n / 2.
     """
-    papers = len(vectors)
-    nearest = nearest_on_map(places, k)[queries]
+    return _kept(len(vectors), nearest[queries], queries, lambda rows: -(vectors[rows] @ vectors.T))
+
+
+def continuity(places: np.ndarray, nearest: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the continuity of a map at each queried paper, float64 (q,), from 0 to 1.
+
+    As trustworthiness, with map and vectors exchanged: each neighbour by cosine costs its rank on the map, beyond k.
+
+    Args:
+        places: float64 (n, 2).
+        nearest: the k neighbours by cosine of every paper, int (n, k), k fewer than n / 2.
+        queries: row numbers (q,).
+    """
+    return _kept(
+        len(places),
+        nearest[queries],
+        queries,
+        lambda rows: np.square(places[rows][:, None] - places[None]).sum(axis=2),
+    )
+
+
+def _kept(
+    papers: int,
+    nearest: np.ndarray,
+    queries: np.ndarray,
+    distances: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return 1 minus the scaled cost of the neighbours' ranks by the other distances (rows to all papers)."""
+    k = nearest.shape[1]
     cost = np.empty(len(queries))
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         part = slice(start, start + QUERIES_AT_ONCE)
-        cosines = vectors[queries[part]] @ vectors.T
-        np.put_along_axis(cosines, queries[part, None], -np.inf, axis=1)
-        of_nearest = np.take_along_axis(cosines, nearest[part], axis=1)
-        closer = [(cosines > of_nearest[:, [column]]).sum(axis=1) for column in range(k)]
+        apart = distances(queries[part])
+        np.put_along_axis(apart, queries[part, None], np.inf, axis=1)
+        of_nearest = np.take_along_axis(apart, nearest[part], axis=1)
+        closer = [(apart < of_nearest[:, [column]]).sum(axis=1) for column in range(k)]
         cost[part] = np.maximum(0, np.column_stack(closer) + 1 - k).sum(axis=1)
     return 1 - 2 * cost / (k * (2 * papers - 3 * k - 1))
 
@@ -118,24 +200,29 @@ def euclidean_distances(places: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(places[:, None] - places, axis=2))
 
 
-def geodesics(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Return the shortest path lengths of all pairs in the graph of nearest neighbours, float64 (n, n).
+def geodesics(vectors: np.ndarray, nearest: np.ndarray, walked: np.ndarray) -> np.ndarray:
+    """Return the shortest path lengths between the papers ``walked`` in the graph of all papers, float64 (w, w).
 
-    An edge joins two papers if one is among the k nearest of the other; its length is their Euclidean
-    distance. Pairs that no path joins are at the distance infinity.
+    An edge joins two papers if one is among the neighbours of the other; its length is their Euclidean distance. Pairs
+    that no path joins are at the distance infinity.
 
     Args:
         vectors: float32 (n, d), of length 1.
-        k: from 1 to n - 1.
+        nearest: the neighbours of every paper, int (n, k).
+        walked: row numbers (w,).
     """
-    papers = len(vectors)
-    nearest = nearest_by_cosine(vectors, np.arange(papers), k)
+    papers, k = nearest.shape
     tails, heads = np.repeat(np.arange(papers), k), nearest.ravel()
-    lengths = np.linalg.norm(vectors[tails] - vectors[heads], axis=1).astype(np.float64)
+    lengths = np.concatenate(
+        [
+            np.linalg.norm(vectors[row, None] - vectors[nearest[row]], axis=1)
+            for row in range(papers)
+        ]
+    ).astype(np.float64)
     # The sparse graph would drop an edge of length 0 between two identical vectors.
     lengths = np.maximum(lengths, np.finfo(np.float32).tiny)
     graph = csr_array((lengths, (tails, heads)), shape=(papers, papers))
-    return np.asarray(shortest_path(graph, method="D", directed=False))
+    return np.asarray(dijkstra(graph, directed=False, indices=walked)[:, walked])
 
 
 class RankCorrelation:

@@ -30,6 +30,19 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return table.select(wanted)
 
 
+def read_schema(path: Path) -> pa.Schema:
+    """Return the columns of a Parquet file.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        return pq.read_schema(path)
+    # A damaged file raises exceptions of several kinds inside pyarrow.
+    except Exception as error:
+        raise InputError(f"{path} cannot be read: {error}. Delete it and run again.") from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 

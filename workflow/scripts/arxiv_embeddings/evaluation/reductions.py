@@ -96,7 +96,9 @@ def reduce(
 def _check(vectors: np.ndarray, method: str, dimensions: int) -> None:
     papers, had = vectors.shape
     if not importlib.util.find_spec({"tsne": "openTSNE", "pca": "sklearn"}.get(method, method)):
-        raise InputError(f"{method} is not installed. Run: {INSTALLED_BY.get(method, 'make install')}")
+        raise InputError(
+            f"{method} is not installed. Run: {INSTALLED_BY.get(method, 'make install')}"
+        )
     if papers < LEAST:
         raise InputError(f"{method} needs at least {LEAST} papers, but there are {papers}")
     if dimensions > (most := MOST_DIMENSIONS.get(method, min(papers - 1, had))):
@@ -176,7 +178,7 @@ def _trimap(
     import trimap
 
     # It has no seed of its own.
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     model = trimap.TRIMAP(dimensions, verbose=False, **settings)
     return model.fit_transform(vectors), {
         "reproducible": "no: the library draws triplets in threads without a seed"

@@ -11,19 +11,28 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 from ..common.files import written_beside
-from .bootstrap import centred, interval
+from .bootstrap import interval
 from .reading import read_parquet
 
 KEY = ("family", "method", "metric", "level")
 SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in KEY),
-        *((name, pa.float64()) for name in ("value", "low", "high")),
+        *((name, pa.float64()) for name in ("value", "low", "high", "chance")),
         ("papers", pa.int64()),
         ("note", pa.string()),
         ("replicates", pa.list_(pa.float64())),
     ]
 )
+
+# Scores for which less is better, and numbers for which neither is.
+LOWER_IS_BETTER = {"dasgupta_cost"}
+WITHOUT_DIRECTION = {"clusters", "largest_cluster", "noise", "mean_cosine", "length_correlation"}
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Return whether higher values of a metric are better; None if neither is."""
+    return None if metric in WITHOUT_DIRECTION else metric not in LOWER_IS_BETTER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +41,15 @@ class Score:
 
     Attributes:
         family: "flat clustering", "tree", "space", "map" or "MTEB".
-        method: what was scored or how, such as "MiniBatchKMeans".
+        method: how it was scored, such as "k-NN"; "own" for clusters whose number the clustering chose itself; or "".
         metric: in snake_case, such as "v_measure".
-        level: "category 0", "category 1", or "" where the score has none.
+        level: "category 0", "category 1" and so on, or "" where the score has none.
         value: finite; None if the score was omitted, and ``note`` gives the reason.
         papers: the number of papers that it was computed on.
         note: what a reader should know, such as a subsample or a reason.
-        replicates: the finite bootstrap replicates, centred on the value; none where there is no interval.
+        chance: the score of shuffled categories, where it is known.
+        replicates: finite values around ``value`` that vary as it would with other papers; none where there is no
+            interval. Replicate r of two scores is of the same papers.
     """
 
     family: str
@@ -49,6 +60,7 @@ class Score:
     value: float | None
     papers: int
     note: str = ""
+    chance: float | None = None
     replicates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,8 +76,10 @@ class Score:
 
     @property
     def interval(self) -> tuple[float, float] | tuple[None, None]:
-        """Lower and upper end of the bootstrap interval, if there is one."""
-        return interval(np.asarray(self.replicates)) if len(self.replicates) else (None, None)
+        """Lower and upper end of the 95 % interval, if there is one."""
+        if self.value is None or not self.replicates:
+            return None, None
+        return interval(self.value, np.asarray(self.replicates))
 
 
 def measured(
@@ -78,6 +92,8 @@ def measured(
     papers: int,
     note: str,
     replicates: np.ndarray,
+    chance: float | None = None,
+    scale: float = 1.0,
 ) -> Score:
     """Return the score with its replicates centred on the value.
 
@@ -92,19 +108,25 @@ def measured(
         value: NaN where the score is undefined for these papers.
         papers: as in ``Score``.
         note: as in ``Score``.
-        replicates: float64 (r,), as ``bootstrap`` returns them.
+        replicates: float64 (r,), as ``bootstrap`` returns them; none where no interval can be had.
+        chance: as in ``Score``; NaN where it is undefined.
+        scale: by which the replicates' distances from their mean are multiplied.
     """
     key = (family, method, metric, level)
     if not math.isfinite(value):
         note = joined("omitted: undefined for these papers", note)
         return Score(*key, value=None, papers=papers, note=note)
     kept: tuple[float, ...] = ()
-    if undefined := int((~np.isfinite(replicates)).sum()):
+    if not len(replicates):
+        pass
+    elif undefined := int((~np.isfinite(replicates)).sum()):
         reason = f"no interval: undefined in {undefined} of {len(replicates)} resamples"
         note = joined(note, reason)
     else:
-        kept = tuple(centred(replicates, value).tolist())
-    return Score(*key, value=float(value), papers=papers, note=note, replicates=kept)
+        kept = tuple((value + scale * (replicates - replicates.mean())).tolist())
+    if chance is not None and not math.isfinite(chance):
+        chance = None
+    return Score(*key, value=float(value), papers=papers, note=note, chance=chance, replicates=kept)
 
 
 def joined(*notes: str) -> str:

@@ -2,22 +2,18 @@
 
 All scores are sums over pairs of papers, computed exactly. Any two papers meet at one node, their lowest common
 ancestor, so the pairs of one class are counted node by node, from the papers of the class on its left and on its
-right. A paper that a bootstrap replicate draws w times counts as w leaves; pairs of copies are left out.
+right. A paper may count w times, as w leaves; pairs of copies are left out.
 """
 
 import dataclasses
 import itertools
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
-from .bootstrap import bootstrap
 from .labels import Labels
-from .scores import Score, joined, measured
 from .tree import Tree
 
-FAMILY = "tree"
 # Distances of identical vectors are rounding errors of about 1e-8.
 SMALLEST_HEIGHT = 1e-6
 
@@ -88,6 +84,20 @@ def dendrogram_purity(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
     return _divided(pairs @ purity, pairs.sum())
 
 
+def lca_f1(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
+    """Return the LCA-F1, 0 to 1, 1 being best.
+
+    The mean, over all pairs of papers of one class, of the F1 between the papers under the node where the two meet
+    (their lowest common ancestor) and the papers of the class. NaN if there are no such pairs.
+    """
+    left, right = met.sides(counts)
+    size = np.add(*node_sides(tree, counts))[met.node]
+    of_class = np.bincount(met.codes, weights=counts)[met.codes[met.members[met.first]]]
+    pairs = left * right
+    f1 = np.divide(2 * (left + right), size + of_class, out=np.zeros_like(size), where=size > 0)
+    return _divided(pairs @ f1, pairs.sum())
+
+
 def dasgupta_cost(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
     """Return the normalised cost of the tree, 0 being best; two papers have similarity 1 in one class, else 0.
 
@@ -108,36 +118,38 @@ def dasgupta_cost(tree: Tree, met: Meetings, counts: np.ndarray) -> float:
     return _divided(pairs @ size - least, by_chance - least)
 
 
-def cophenetic_correlation(
-    tree: Tree, coarse: Meetings, fine: Meetings, counts: np.ndarray
-) -> float:
+def cophenetic_correlation(tree: Tree, met: Sequence[Meetings], counts: np.ndarray) -> float:
     """Return Pearson's correlation over all pairs of papers (Sokal & Rohlf, 1962), -1 to 1, 1 being best.
 
-    It correlates the height at which two papers meet with their distance in the tree of categories: 0 in the
-    same fine class, 1 in the same coarse class only, 2 otherwise. NaN if either is the same for all pairs.
+    It correlates the height at which two papers meet with their distance in the tree of categories: the number of levels
+    at which they differ. NaN if either is the same for all pairs.
 
     Args:
         tree: of n papers.
-        coarse: where papers of one class of the coarse level meet.
-        fine: the same for the fine level, whose classes are parts of the coarse ones.
+        met: where papers of one class meet, for every level, the coarsest first; the classes of a level are parts of
+            those above.
         counts: how often each paper counts (n,).
     """
     left, right = node_sides(tree, counts)
-    met = left * right
-    same_coarse, same_fine = (
-        np.bincount(level.node, np.multiply(*level.sides(counts)), minlength=len(met))
-        for level in (coarse, fine)
-    )
+    pairs = left * right
+    same = [
+        np.bincount(level.node, np.multiply(*level.sides(counts)), minlength=len(pairs))
+        for level in met
+    ]
+    depth = len(same)
     # Sum of the distances of the pairs that meet at each node.
-    distances = 2 * met - same_coarse - same_fine
-    squares = 4 * met.sum() - 3 * same_coarse.sum() - same_fine.sum()
+    distances = depth * pairs - np.sum(same, axis=0)
+    # Pairs that share one level more, the j-th, are at the distance depth - j in place of depth - j + 1.
+    squares = depth**2 * pairs.sum() - sum(
+        (2 * (depth - j) + 1) * level.sum() for j, level in enumerate(same, 1)
+    )
     height, distance = (
-        _divided(total, met.sum()) for total in (met @ tree.heights, distances.sum())
+        _divided(total, pairs.sum()) for total in (pairs @ tree.heights, distances.sum())
     )
     above = tree.heights - height
-    covariance = above @ (distances - distance * met)
-    spread = (above**2 @ met) * (squares - distance**2 * met.sum())
-    return _divided(covariance, np.sqrt(spread))
+    covariance = above @ (distances - distance * pairs)
+    spread = (above**2 @ pairs) * (squares - distance**2 * pairs.sum())
+    return _divided(covariance, np.sqrt(max(spread, 0.0)))
 
 
 def _pairs(counts: np.ndarray) -> float:
@@ -155,46 +167,34 @@ def _divided(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator > 0 else float("nan")
 
 
-def tree_scores(method: str, tree: Tree, levels: tuple[Labels, Labels], note: str) -> list[Score]:
-    """Return all scores of a tree, with bootstrap replicates on the same tree.
+def tree_scores(tree: Tree, levels: Sequence[Labels]) -> dict[tuple[str, str], float]:
+    """Return the scores of a tree by metric and level: "" for those of all levels together.
+
+    They are NaN where all papers meet at the same height, as identical vectors do.
 
     Args:
-        method: the name of the method that built the tree.
         tree: of n papers.
-        levels: the classes of its papers, coarse and fine.
-        note: goes with every score.
+        levels: the classes of its papers, the coarsest first; levels without usable classes have no scores of their own.
     """
-    coarse, fine = levels
-    papers = len(tree.order)
-    identical = tree.heights[-1] < SMALLEST_HEIGHT
-
-    def score(metric: str, labels: Labels | None, function: Callable[[np.ndarray], float]) -> Score:
-        """Return the score whose value for given counts of the papers is ``function(counts)``."""
-        level, problem, own_note = (
-            (labels.level, labels.problem, labels.note) if labels else ("", "", "")
-        )
-        key = (FAMILY, method, metric, level)
-        if identical:
-            problem = problem or "omitted: all vectors are identical"
-        if problem:
-            return Score(*key, value=None, papers=papers, note=joined(problem, note, own_note))
-        return measured(
-            *key,
-            value=function(np.ones(papers, np.int64)),
-            papers=papers,
-            note=joined(note, own_note),
-            replicates=bootstrap(papers, function),
-        )
-
-    found = []
+    counts = np.ones(len(tree.order))
+    found = {}
     for labels in levels:
+        if labels.problem:
+            continue
         met = meetings(tree, labels.codes)
-        found += [
-            score("dendrogram_purity", labels, partial(dendrogram_purity, tree, met)),
-            score("dasgupta_cost", labels, partial(dasgupta_cost, tree, met)),
-        ]
-    # A fine class under two coarse classes is two places in the tree of categories.
-    paths = np.unique(np.stack([coarse.codes, fine.codes]), axis=1, return_inverse=True)[1]
-    pair = meetings(tree, coarse.codes), meetings(tree, paths)
-    correlation = partial(cophenetic_correlation, tree, *pair)
-    return [*found, score("cophenetic_correlation", None, correlation)]
+        found["dendrogram_purity", labels.level] = dendrogram_purity(tree, met, counts)
+        found["lca_f1", labels.level] = lca_f1(tree, met, counts)
+        found["dasgupta_cost", labels.level] = dasgupta_cost(tree, met, counts)
+    # A class under two classes of the level above is two places in the tree of categories.
+    paths = [
+        np.unique(
+            np.stack([labels.codes for labels in levels[: depth + 1]]), axis=1, return_inverse=True
+        )[1]
+        for depth in range(len(levels))
+    ]
+    found["cophenetic_correlation", ""] = cophenetic_correlation(
+        tree, [meetings(tree, path) for path in paths], counts
+    )
+    if tree.heights[-1] < SMALLEST_HEIGHT:
+        return dict.fromkeys(found, float("nan"))
+    return found

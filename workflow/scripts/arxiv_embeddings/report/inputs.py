@@ -49,3 +49,10 @@ def count_categories(path: Path, level: str) -> dict[str, int]:
     """Return the number of papers of each category of ``level`` in a Parquet file of papers."""
     counts = read_parquet(path, [level])[level].value_counts().to_pylist()
     return {entry["values"]: entry["counts"] for entry in counts}
+
+
+def read_pairs(path: Path) -> np.ndarray:
+    """Return the counts of a Shepard diagram that ``score_map`` wrote, int64 (bins, bins); no rows if it was omitted."""
+    table = read_parquet(path, ["vectors", "map", "pairs"])
+    bins = round(len(table) ** 0.5)
+    return np.asarray(table["pairs"].to_numpy()).reshape(bins, bins)

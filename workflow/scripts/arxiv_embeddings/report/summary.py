@@ -68,9 +68,12 @@ def _real(differences: Sequence[Row]) -> list[str]:
     for row in real:
         better = row["model a"] if row["better"] == "a" else row["model b"]
         wins[better] = wins.get(better, 0) + 1
-    told = "; ".join(f"{_plain(model)} is better in {count:,}" for model, count in sorted(wins.items()))
+    told = "; ".join(
+        f"{_plain(model)} is better in {count:,}" for model, count in sorted(wins.items())
+    )
     return [
-        f"Differences between models: {len(real):,} of {len(differences):,} are real" + (f": {told}." if told else "."),
+        f"Differences between models: {len(real):,} of {len(differences):,} are real"
+        + (f": {told}." if told else "."),
         "",
     ]
 
@@ -85,7 +88,8 @@ def _unusual(grid: Sequence[Row]) -> list[str]:
         return ["Nothing was omitted."]
     lines = ["Omitted:", ""]
     lines += [
-        f"- {_plain(reason)}: {', '.join(sorted(names))}" for reason, names in list(reasons.items())[:SHOWN]
+        f"- {_plain(reason)}: {', '.join(sorted(names))}"
+        for reason, names in list(reasons.items())[:SHOWN]
     ]
     return lines
 

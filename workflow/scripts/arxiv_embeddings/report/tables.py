@@ -76,14 +76,19 @@ def _table(rows: list[Row], names: tuple[str, ...]) -> ScoreTable:
     for row in rows:
         own = things.setdefault(tuple(row[name] for name in names), {})
         own[row["metric"], row["level"]] = row
-    ranks = {column: _ranks(column[0], [own.get(column) for own in things.values()]) for column in columns}
+    ranks = {
+        column: _ranks(column[0], [own.get(column) for own in things.values()])
+        for column in columns
+    }
     found, notes = [], []
     for number, (thing, own) in enumerate(things.items()):
         entries = []
         for column in columns:
             row = own.get(column)
             entries.append(
-                Entry(row["value"], row["low"], row["high"], ranks[column][number]) if row else Entry(None)
+                Entry(row["value"], row["low"], row["high"], ranks[column][number])
+                if row
+                else Entry(None)
             )
         found.append((thing, entries))
         notes.append(_note(own.values()))

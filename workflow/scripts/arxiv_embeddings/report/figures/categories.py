@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ...evaluation.labels import LEVELS
 from ..palette import COLOURS
-from .style import new_figure
+from .style import HEIGHT, new_figure
 
 # More bars would be illegible.
 NAMED = 40
@@ -39,16 +38,21 @@ def draw_categories(
     """Draw the share of each category among the papers of the corpus and of the sample.
 
     Args:
-        corpus: papers per category, for each level.
+        corpus: papers per category, for each level, the coarsest first.
         sample: the same for the sample.
         name: of the corpus.
     """
-    bars = [largest(corpus[level], sample[level]) for level in LEVELS]
+    levels = list(corpus)
+    # So that all bars of a page have room.
+    named = int((HEIGHT - 0.5 - AROUND_PANEL * len(levels)) / BAR_HEIGHT / len(levels))
+    bars = [largest(corpus[level], sample[level], min(NAMED, named)) for level in levels]
     heights = [max(len(own), 3) * BAR_HEIGHT for own in bars]
-    figure = new_figure(height=sum(heights) + AROUND_PANEL * len(LEVELS) + 0.5)
-    panels = figure.subplots(len(LEVELS), 1, gridspec_kw={"height_ratios": heights})
-    totals = sum(corpus[LEVELS[0]].values()), sum(sample[LEVELS[0]].values())
-    for axes, level, own in zip(panels, LEVELS, bars, strict=True):
+    figure = new_figure(height=min(sum(heights) + AROUND_PANEL * len(levels) + 0.5, HEIGHT))
+    panels = figure.subplots(len(levels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[
+        :, 0
+    ]
+    totals = sum(corpus[levels[0]].values()), sum(sample[levels[0]].values())
+    for axes, level, own in zip(panels, levels, bars, strict=True):
         _draw_panel(axes, own, totals)
         number = len(corpus[level])
         axes.set_title(f"{level}: {number:,} categor{'y' if number == 1 else 'ies'}")

@@ -9,7 +9,7 @@ from matplotlib.image import AxesImage
 from scipy.optimize import linear_sum_assignment
 
 from ..palette import group_categories
-from .style import WIDTH, new_figure
+from .style import HEIGHT, WIDTH, new_figure
 
 # More rows would be illegible.
 NAMED = 24
@@ -22,8 +22,8 @@ class Panel:
     """A clustering to compare with the categories of a level.
 
     Attributes:
-        method: of the clustering, such as "MiniBatchKMeans".
-        level: "category 0" or "category 1".
+        method: of the clustering, such as "PCA, 300, Ward".
+        level: such as "category 0".
         categories: strings (papers,).
         clusters: int32 (papers,); -1 where a paper was not clustered.
     """
@@ -83,10 +83,14 @@ def confusion(categories: np.ndarray, clusters: np.ndarray, named: int = NAMED) 
 
 
 def draw_confusion(panels: list[list[Panel]], model: str) -> Figure:
-    """Draw rows of panels; the panels of a row have the same level and so the same categories."""
+    """Draw rows of panels; the panels of a row have the same level and so the same categories. There may be no row."""
+    if not panels:
+        figure = new_figure(height=1.0)
+        figure.suptitle(f"{model}: no clustering could be made", x=0.01, ha="left")
+        return figure
     confusions = [[confusion(panel.categories, panel.clusters) for panel in row] for row in panels]
     heights = [max(len(row[0].rows) * ROW_HEIGHT, PANEL_HEIGHT) for row in confusions]
-    figure = new_figure(height=sum(heights) + AROUND_PANEL * len(heights) + 0.4)
+    figure = new_figure(height=min(sum(heights) + AROUND_PANEL * len(heights) + 0.4, HEIGHT))
     axes = figure.subplots(
         len(panels),
         len(panels[0]),

@@ -29,10 +29,16 @@ def draw_heatmap(rows: list[Row], metric: str, levels: list[str]) -> Figure:
     models = list(dict.fromkeys(row["model"] for row in rows))
     sides = list(dict.fromkeys((row["model"], row["reduction"]) for row in rows))
     clusterings = list(dict.fromkeys(row["clustering"] for row in rows))
-    values = {(row["model"], row["reduction"], row["clustering"], row["level"]): row["value"] for row in rows}
+    values = {
+        (row["model"], row["reduction"], row["clustering"], row["level"]): row["value"]
+        for row in rows
+    }
     numbers = np.array(
         [
-            [[values.get((*side, clustering, level)) for clustering in clusterings] for side in sides]
+            [
+                [values.get((*side, clustering, level)) for clustering in clusterings]
+                for side in sides
+            ]
             for level in levels
         ],
         dtype=np.float64,
@@ -45,7 +51,9 @@ def draw_heatmap(rows: list[Row], metric: str, levels: list[str]) -> Figure:
     for axes, level, of_level in zip(panels, levels, numbers, strict=True):
         image = _draw_panel(axes, of_level, best)
         axes.set_title(level)
-        axes.set_xticks(range(len(clusterings)), map(method_name, clusterings), rotation=30, ha="right")
+        axes.set_xticks(
+            range(len(clusterings)), map(method_name, clusterings), rotation=30, ha="right"
+        )
         axes.set_yticks([])
     size = 7.5 if len(sides) <= 24 else 5
     names = [
@@ -54,7 +62,9 @@ def draw_heatmap(rows: list[Row], metric: str, levels: list[str]) -> Figure:
     ]
     panels[0].set_yticks(range(len(sides)), names, fontsize=size)
     if image is not None:
-        figure.colorbar(image, ax=panels, label=metric_name(metric), shrink=0.8, aspect=30, pad=0.02)
+        figure.colorbar(
+            image, ax=panels, label=metric_name(metric), shrink=0.8, aspect=30, pad=0.02
+        )
     title = f"{metric_name(metric)} of every reduction and clustering"
     figure.suptitle(f"{models[0]}: {title}" if len(models) == 1 else title, x=0.01, ha="left")
     return figure
@@ -62,7 +72,9 @@ def draw_heatmap(rows: list[Row], metric: str, levels: list[str]) -> Figure:
 
 def _draw_panel(axes: Axes, numbers: np.ndarray, best: float) -> AxesImage:
     axes.set_facecolor(OMITTED)
-    image = axes.imshow(numbers, cmap="viridis", vmin=0, vmax=best, aspect="auto", interpolation="nearest")
+    image = axes.imshow(
+        numbers, cmap="viridis", vmin=0, vmax=best, aspect="auto", interpolation="nearest"
+    )
     size = 7 if len(numbers) <= 24 else 4.5
     for (row, column), number in np.ndenumerate(numbers):
         known = np.isfinite(number)

@@ -6,45 +6,39 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..names import METHODS
 from ..palette import COLOURS, group_categories
 from .style import new_figure
 
 
-def map_title(map_report: dict[str, Any], points: int) -> str:
-    """Return the title of a map of ``points`` papers: its method and the number of papers.
-
-    A map by another method than PHATE says that it replaces one by PHATE.
-    """
-    method, papers = str(map_report["method"]), int(map_report["papers"])
-    if method != "PHATE":
-        method += " (in place of PHATE)"
-    number = f"{points:,}" if points == papers else f"{points:,} of {papers:,}"
-    return f"{method} map of {number} papers"
+def map_title(report: dict[str, Any]) -> str:
+    """Return the title of a map: its method and the number of papers, or that it was omitted and why."""
+    name = METHODS[report["method"]]
+    if reason := report.get("omitted"):
+        return f"{name} map omitted: {reason}"
+    return f"{name} map of {report['papers']:,} papers"
 
 
 def draw_map(
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    categories: np.ndarray,
-    level: str,
-    model: str,
-    map_report: dict[str, Any],
+    places: np.ndarray, *, categories: np.ndarray, level: str, model: str, report: dict[str, Any]
 ) -> Figure:
     """Draw each paper as a point in the colour of its category.
 
     Args:
-        x: float64 (papers,).
-        y: float64 (papers,).
+        places: float32 (papers, 2); no rows if the map was omitted.
         categories: strings (papers,), the papers' categories of ``level``.
-        level: "category 0" or "category 1".
+        level: such as "category 0".
         model: the model's label.
-        map_report: ``map.json`` of the model.
+        report: of the map.
     """
-    groups = group_categories(categories)
-    colours = np.array(groups.colours)
     figure = new_figure(height=5.0)
     axes = figure.add_subplot()
+    axes.set(title=f"{model}: {map_title(report)}", xticks=[], yticks=[])
+    if not len(places):
+        return figure
+    x, y = places.T
+    groups = group_categories(categories)
+    colours = np.array(groups.colours)
     # The rest is drawn first, below the others. These keep the drawing order of the papers, so that no category
     # covers all others.
     rest = groups.codes == len(COLOURS)
@@ -59,13 +53,8 @@ def draw_map(
         rasterized=True,
     )
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set(
-        title=f"{model}: {map_title(map_report, len(x))}",
-        xlabel=f"{map_report['method']} 1",
-        ylabel=f"{map_report['method']} 2",
-        xticks=[],
-        yticks=[],
-    )
+    name = METHODS[report["method"]]
+    axes.set(xlabel=f"{name} 1", ylabel=f"{name} 2")
     handles = [
         Line2D([], [], linestyle="", marker="o", color=colour, label=f"{name}  {size:,}")
         for name, colour, size in zip(groups.names, groups.colours, groups.sizes, strict=True)

@@ -59,7 +59,10 @@ def draw_maps(maps: list[list[Map]], categories: np.ndarray, level: str) -> Figu
         axes.set_title(method_name(own.name).partition(",")[0])
     figure.suptitle(f"Maps by {level}", x=0.01, ha="left")
     figure.supxlabel(
-        f"axes cut at the {CUT[0]}st and {CUT[1]}th percentile of the places", fontsize=7, x=0.01, ha="left"
+        f"axes cut at the {CUT[0]}st and {CUT[1]}th percentile of the places",
+        fontsize=7,
+        x=0.01,
+        ha="left",
     )
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=4, color=colour, label=name)

@@ -7,23 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..names import metric_name
 from ..palette import COLOURS
-from .style import new_figure
+from .style import HEIGHT, new_figure
 
 MARKERS = "osD^vP*Xh"
 # In inches.
 ROW_HEIGHT, ROW_OF_MODEL, AROUND_BLOCK = 0.1, 0.07, 0.42
-
-COLUMNS = {"category 0, or no level": ("category 0", ""), "category 1": ("category 1",)}
-# Display names that are not just the metric's name with spaces.
-NAMES = {
-    "v_measure": "V-measure",
-    "ami": "AMI",
-    "ari": "ARI",
-    "nmi": "NMI",
-    "demap": "DEMaP",
-    "dasgupta_cost": "Dasgupta cost",
-}
 
 # A row of the table of scores.
 Score = dict[str, Any]
@@ -39,34 +29,38 @@ def blocks(scores: list[Score]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def draw_scores(scores: list[Score]) -> Figure:
+def draw_scores(scores: list[Score], levels: list[str]) -> Figure:
     """Draw every score as a point with its interval: one block per method, one column per level.
 
     Args:
         scores: rows of the table of scores with ``model, family, method, metric, level, value, low, high``.
             A value of None is marked as omitted.
+        levels: of the hierarchy, the coarsest first. Scores without a level are in the column of the first.
     """
+    columns = {f"{levels[0]}, or no level": (levels[0], "")} | {
+        level: (level,) for level in levels[1:]
+    }
     models = list(dict.fromkeys(score["model"] for score in scores))
     levelled = {(_title(score), score["metric"]) for score in scores if score["level"]}
     scores = [{**score, "metric": _row_name(score, levelled)} for score in scores]
     parts = blocks(scores)
     row = ROW_HEIGHT + ROW_OF_MODEL * len(models)
     heights = [len(metrics) * row for _, metrics in parts]
-    figure = new_figure(height=sum(heights) + AROUND_BLOCK * len(parts) + 0.6)
+    figure = new_figure(height=min(sum(heights) + AROUND_BLOCK * len(parts) + 0.6, HEIGHT))
     grid = figure.subplots(
         len(parts),
-        len(COLUMNS),
+        len(columns),
         squeeze=False,
         sharex="row",
         sharey="row",
         gridspec_kw={"height_ratios": heights},
     )
     for row_of_axes, (title, metrics) in zip(grid, parts, strict=True):
-        for axes, levels in zip(row_of_axes, COLUMNS.values(), strict=True):
-            own = [score for score in scores if _title(score) == title and score["level"] in levels]
+        for axes, shown in zip(row_of_axes, columns.values(), strict=True):
+            own = [score for score in scores if _title(score) == title and score["level"] in shown]
             _draw_panel(axes, own, metrics, models)
         row_of_axes[0].set_title(title, fontweight="bold", fontsize=8)
-    for axes, heading in zip(grid[0], COLUMNS, strict=True):
+    for axes, heading in zip(grid[0], columns, strict=True):
         axes.annotate(
             heading, (0, 1), xytext=(0, 18), xycoords="axes fraction", textcoords="offset points"
         )
@@ -76,11 +70,6 @@ def draw_scores(scores: list[Score]) -> Figure:
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
-
-
-def metric_name(metric: str) -> str:
-    """Return the display name of a metric."""
-    return NAMES.get(metric, metric.replace("_", " "))
 
 
 def _row_name(score: Score, levelled: set[tuple[str, str]]) -> str:

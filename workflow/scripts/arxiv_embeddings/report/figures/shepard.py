@@ -43,7 +43,9 @@ def draw_shepard(diagrams: list[list[Shepard]]) -> Figure:
         row_of_axes[0].set_ylabel(row[0].model, fontsize=7)
     for axes, own in zip(grid[0], diagrams[0], strict=True):
         axes.set_title(method_name(own.name).partition(",")[0])
-    figure.suptitle("Shepard diagrams: distance on the map against distance of the vectors", x=0.01, ha="left")
+    figure.suptitle(
+        "Shepard diagrams: distance on the map against distance of the vectors", x=0.01, ha="left"
+    )
     figure.supxlabel(
         "right: farther apart in the vectors; up: farther apart on the map; dark: many pairs; ρ: Spearman's correlation",
         fontsize=7,

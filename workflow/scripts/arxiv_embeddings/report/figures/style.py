@@ -1,4 +1,4 @@
-"""The style of all figures, and how they are saved: SVG and PNG, byte for byte the same every time."""
+"""The style of all figures, and how they are saved: SVG, PNG and PDF, byte for byte the same every time."""
 
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,11 @@ def new_figure(height: float) -> Figure:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write ``figure`` to ``stem.svg`` and ``stem.png``, without dates or versions."""
+    """Write ``figure`` to ``stem.svg``, ``stem.png`` and ``stem.pdf``, without dates or versions."""
     for kind, metadata in (
         ("svg", {"Date": None, "Creator": None}),
         ("png", {"Software": None}),
+        ("pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
     ):
         with written_beside(stem.with_name(f"{stem.name}.{kind}")) as partial:
             figure.savefig(partial, format=kind, dpi=RASTER_DPI, metadata=metadata)

@@ -24,7 +24,11 @@ def grid_tables(grid: Sequence[Row], levels: Sequence[str]) -> list[HtmlTable]:
         _html(cells_table(grid, level), f"Clusterings, {level}", text, levelled=False)
         for level in reversed(levels)
     ]
-    found.append(_html(maps_table(grid), "Maps", "How faithful each map in two dimensions is.", levelled=True))
+    found.append(
+        _html(
+            maps_table(grid), "Maps", "How faithful each map in two dimensions is.", levelled=True
+        )
+    )
     return [*found, models_table(grid)]
 
 

@@ -1,8 +1,10 @@
 """How the results of the models were made, as an HTML table."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from .html import HtmlTable, together
+from ..names import METHODS
+from .html import Cell, HtmlTable, together
 
 Manifest = dict[str, Any]
 
@@ -15,18 +17,13 @@ CHANGES = {
 }
 
 
-def provenance_table(
-    manifests: dict[str, Manifest], map_reports: dict[str, dict[str, Any]]
-) -> HtmlTable:
+def provenance_table(manifests: dict[str, Manifest]) -> HtmlTable:
     """Return one row per fact and one column per model.
 
     Args:
         manifests: of the models' embeddings, by label.
-        map_reports: ``map.json`` of the models, by label.
     """
-    facts = [
-        _facts(manifest) | _map_facts(map_reports[label]) for label, manifest in manifests.items()
-    ]
+    facts = [_facts(manifest) for manifest in manifests.values()]
     names = list(dict.fromkeys(name for own in facts for name in own))
     return HtmlTable(
         heading="Provenance",
@@ -34,6 +31,64 @@ def provenance_table(
         columns=["", *manifests],
         rows=[[name, *(own.get(name, "") for own in facts)] for name in names],
     )
+
+
+def methods_table(reports: Sequence[dict[str, Any]]) -> HtmlTable:
+    """Return one row per reduction and clustering of a model: its settings, and what it told of itself.
+
+    Args:
+        reports: as the methods wrote them.
+    """
+    return HtmlTable(
+        heading="Methods",
+        text="Of the first model; the other models have the same settings. Vectors were scaled to length 1 first.",
+        columns=[
+            "method",
+            "dimensions",
+            "seed",
+            "settings",
+            "told",
+            "seconds",
+            "memory",
+            "versions",
+        ],
+        rows=[_method(report) for report in reports],
+    )
+
+
+def _method(report: dict[str, Any]) -> list[str | Cell]:
+    name = METHODS[report["method"]]
+    if reason := report.get("omitted"):
+        return [name, *[""] * 3, f"omitted: {reason}", *[""] * 3]
+    known = {
+        "method",
+        "papers",
+        "dimensions",
+        "seed",
+        "settings",
+        "seconds",
+        "peak_bytes",
+        "versions",
+    }
+    told = {
+        key: value
+        for key, value in report.items()
+        if key not in known and not isinstance(value, dict | list)
+    }
+    settings, told_text = (
+        Cell(", ".join(f"{key} {_text(value)}" for key, value in own.items()), note=True)
+        for own in (report["settings"], told)
+    )
+    return [
+        name,
+        str(report.get("dimensions", "")),
+        str(report["seed"]),
+        settings,
+        told_text,
+        f"{report['seconds']:,.1f}",
+        f"{report['peak_bytes'] / 1e9:.1f} GB",
+        Cell(_versions(report["versions"]), note=True),
+    ]
 
 
 def _facts(manifest: Manifest) -> dict[str, str]:
@@ -69,15 +124,6 @@ def _changes(changes: dict[str, int] | None) -> dict[str, str]:
         return {}
     counts = [f"{changes[key]:,} {words}" for key, words in CHANGES.items() if changes[key]]
     return {"papers changed since the last result": ", ".join(counts) or "none"}
-
-
-def _map_facts(map_report: dict[str, Any]) -> dict[str, str]:
-    facts = {
-        f"map: {name}": _text(value)
-        for name, value in map_report.items()
-        if not isinstance(value, dict | list)
-    }
-    return {**facts, "versions, map": _versions(map_report.get("versions", {}))}
 
 
 def _versions(versions: dict[str, str]) -> str:

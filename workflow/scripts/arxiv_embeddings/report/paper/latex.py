@@ -7,9 +7,7 @@ import pandas as pd
 from ..names import method_name, metric_name
 from ..tables import Entry, Row, ScoreTable, cells_table, maps_table
 
-HEAD = (
-    "% Needs \\usepackage{booktabs}. Bold: the best of a column, underlined: the second best. Small print: 95 % intervals.\n"
-)
+HEAD = "% Needs \\usepackage{booktabs}. Bold: the best of a column, underlined: the second best. Small print: 95 % intervals.\n"
 ESCAPES = str.maketrans({"_": "\\_", "&": "\\&", "%": "\\%", "#": "\\#", "$": "\\$"})
 MARKS = {0: "{}", 1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"}
 
@@ -22,7 +20,8 @@ def latex_tables(grid: Sequence[Row], levels: Sequence[str]) -> dict[str, str]:
         levels: of the hierarchy, the coarsest first.
     """
     tables = {
-        level.replace(" ", "-"): _latex(cells_table(grid, level), levelled=False) for level in levels
+        level.replace(" ", "-"): _latex(cells_table(grid, level), levelled=False)
+        for level in levels
     }
     return {**tables, "maps": _latex(maps_table(grid), levelled=True)}
 

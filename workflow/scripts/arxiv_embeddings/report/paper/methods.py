@@ -1,11 +1,15 @@
 """A text on the methods, to paste into a paper, with the settings and versions of these results filled in."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..names import METHODS, metric_name
 
 Report = dict[str, Any]
+
+# The entries that the text cites.
+REFERENCES = Path(__file__).with_name("references.bib")
 
 CITATIONS = {
     "pca": "pedregosa2011",

@@ -1,0 +1,165 @@
+"""The scores of a cell of the grid, a clustering of a reduction, with intervals that carry the clustering itself.
+
+A score of a clustering varies with the papers, and more with what the method makes of them. So each of 25 subsamples
+without replacement is clustered again, and the interval is the score ± t · sd of its values on them. A subsample has
+the share f of the papers, so its scores vary too much by the sampling (variance ∝ 1 / f), and too little because subsamples
+overlap (∝ 1 - f): the sd is multiplied by √(f / (1 - f)) (the delete-d jackknife; Shao & Wu, 1989). Half of the papers make
+that 1; more than 5,000 papers would only take time. The reduction is not made again, so intervals are those of a given
+reduction.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..common.errors import InputError
+from .agreement import METRICS, agreement, contingency
+from .bootstrap import LEAST, SEED, subsamples
+from .clusterings import SEEDED, Clustering, cluster
+from .labels import Labels
+from .scores import Score, higher_is_better, joined, measured
+from .tree import lay_out
+from .tree_scores import tree_scores
+
+log = logging.getLogger(__name__)
+
+MOST = 5_000
+# Starts of a method that depends on its seed; its score is their mean.
+STARTS = 10
+SHUFFLES = 5
+FLAT, TREE = "flat clustering", "tree"
+OWN = "own"
+
+Key = tuple[str, str, str, str]
+
+
+def cell_scores(
+    vectors: np.ndarray,
+    levels: Sequence[Labels],
+    found: Clustering,
+    *,
+    method: str,
+    seed: int,
+    settings: dict[str, Any],
+    threads: int,
+) -> list[Score]:
+    """Return the scores of a cell at every level.
+
+    Args:
+        vectors: float32 (n, d), the reduction.
+        levels: the classes of the n papers, the coarsest first.
+        found: the clustering of these vectors into as many clusters as each level has classes.
+        method: the clustering's, as in ``cluster``, and so are ``seed``, ``settings`` and ``threads``.
+        seed: see ``method``.
+        settings: see ``method``.
+        threads: see ``method``.
+    """
+    papers = len(vectors)
+
+    def again(rows: np.ndarray | slice, labels: Sequence[Labels], start: int) -> Clustering:
+        numbers = [len(level.names) for level in labels]
+        return cluster(
+            vectors[rows], method, numbers, seed=seed + start, settings=settings, threads=threads
+        )
+
+    runs = [cell_values(found, levels)]
+    if method in SEEDED:
+        runs += [cell_values(again(slice(None), levels, n), levels) for n in range(1, STARTS)]
+    values = _mean(runs)
+    notes = [f"mean of {STARTS} starts" if method in SEEDED else ""]
+    shuffled = [cell_values(found, _shuffled(levels, number)) for number in range(SHUFFLES)]
+    chance = _mean(shuffled)
+    replicates: list[dict[Key, float]] = []
+    size = min(papers // 2, MOST)
+    if papers < LEAST:
+        notes.append(f"no interval: fewer than {LEAST} papers")
+    else:
+        log.info("Clustering subsamples of %s papers again.", f"{size:,}")
+        try:
+            for number, rows in enumerate(subsamples(papers, size)):
+                labels = [level.at(rows) for level in levels]
+                replicates.append(cell_values(again(rows, labels, number), labels))
+        except InputError as error:
+            replicates = []
+            notes.append(f"no interval: {error}")
+    by_level = {labels.level: labels for labels in levels}
+    scores = []
+    for key, value in values.items():
+        labels_note = by_level[key[3]].note if key[3] else ""
+        own_note = "papers that it calls noise count as one cluster" if key[1] == OWN else ""
+        scores.append(
+            measured(
+                *key,
+                value=value,
+                papers=papers,
+                note=joined(*notes, own_note, labels_note),
+                chance=chance[key] if key[2] in METRICS or key[0] == TREE else None,
+                # A number that describes the clustering needs no interval.
+                replicates=np.array(
+                    []
+                    if higher_is_better(key[2]) is None
+                    else [of_run.get(key, np.nan) for of_run in replicates]
+                ),
+                scale=float(np.sqrt(size / (papers - size))),
+            )
+        )
+    return [*scores, *_unusable(levels, papers)]
+
+
+def omitted_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:
+    """Return the scores of a cell that could not be made, with the reason."""
+    return [
+        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=f"omitted: {reason}")
+        for labels in levels
+        for metric in METRICS
+    ]
+
+
+def cell_values(found: Clustering, levels: Sequence[Labels]) -> dict[Key, float]:
+    """Return the value of every score of a clustering; NaN where it is undefined."""
+    values: dict[Key, float] = {}
+    for labels, clusters in zip(levels, found.labels, strict=True):
+        if not labels.problem:
+            values |= _flat_values("", labels, clusters)
+            if found.flat is not None:
+                # Noise becomes one cluster.
+                values |= _flat_values(OWN, labels, found.flat + 1)
+    if found.tree is not None:
+        of_tree = tree_scores(lay_out(found.tree), levels)
+        values |= {(TREE, "", *key): value for key, value in of_tree.items()}
+    return values
+
+
+def _flat_values(method: str, labels: Labels, clusters: np.ndarray) -> dict[Key, float]:
+    sizes = np.bincount(clusters)
+    values = {
+        **agreement(contingency(labels.codes, clusters)),
+        "clusters": float((sizes > 0).sum()),
+        "largest_cluster": float(sizes.max() / len(clusters)),
+    }
+    if method == OWN:
+        values["noise"] = float((clusters == 0).mean())
+    return {(FLAT, method, metric, labels.level): value for metric, value in values.items()}
+
+
+def _unusable(levels: Sequence[Labels], papers: int) -> list[Score]:
+    """Return the omitted scores of the levels without usable classes."""
+    return [
+        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=labels.problem)
+        for labels in levels
+        if labels.problem
+        for metric in METRICS
+    ]
+
+
+def _shuffled(levels: Sequence[Labels], number: int) -> list[Labels]:
+    """Return the levels with the papers' classes shuffled, in the same way at every level."""
+    papers = len(levels[0].codes)
+    order = np.random.default_rng([SEED, number]).permutation(papers)
+    return [Labels(labels.level, labels.codes[order], labels.names) for labels in levels]
+
+
+def _mean(runs: Sequence[dict[Key, float]]) -> dict[Key, float]:
+    return {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
