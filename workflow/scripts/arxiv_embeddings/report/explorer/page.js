@@ -4,11 +4,15 @@
 
 // Papers listed below the search field and in the selection.
 const LISTED = 100;
+// So few found papers are drawn much larger than the others.
+const FEW = 100;
 // How far the pointer may be from a point, in CSS pixels.
 const REACH = { mouse: 10, pen: 14, touch: 24 };
 // A press that moves less is a click.
 const STILL = 6;
-const NEAREST_VIEW = 0.4, FARTHEST_VIEW = 400;
+const LEAST_ZOOM = 0.4, MOST_ZOOM = 400;
+// A map of less has no room for a card beside a point, in CSS pixels.
+const NARROW = 560;
 const STEP = 0.15, ZOOM = 1.4;
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -95,7 +99,7 @@ function update() {
   canvas.order.set(shown, faded.length);
   canvas.parts = [
     { stop: faded.length, larger: 0, alpha: 1 },
-    { stop: papers, larger: words.length ? 2.5 : selection ? 1 : 0, alpha: words.length ? 1 : 0.85 },
+    { stop: papers, larger: words.length ? (shown.length <= FEW ? 6 : 2.5) : 0, alpha: words.length ? 1 : 0.85 },
   ];
   paint();
   element("count").textContent = `${numbers.format(shown.length)} of ${numbers.format(papers)} papers shown`;
@@ -193,7 +197,7 @@ function pan(left, top) {
 function zoom(factor, left = view.width / 2, top = view.height / 2) {
   const [x, y] = toMap(left, top);
   const unit = smaller() * 0.92;
-  view.scale = Math.max(NEAREST_VIEW * unit, Math.min(FARTHEST_VIEW * unit, view.scale * factor));
+  view.scale = Math.max(LEAST_ZOOM * unit, Math.min(MOST_ZOOM * unit, view.scale * factor));
   view.x = x - (left - view.width / 2) / view.scale;
   view.y = y + (top - view.height / 2) / view.scale;
   look();
@@ -226,6 +230,7 @@ function showLabels() {
   const font = depth === 0 ? 15 : 12.5;
   element("labels").style.font = `600 ${font}px/1.25 ${getComputedStyle(document.body).fontFamily}`;
   element("labels").dataset.level = level.name;
+  element("labels").classList.toggle("quiet", words.length > 0);
   element("labels").replaceChildren(
     ...placeLabels(candidates, view.width, view.height, font).map(({ name, left, top, width }) => {
       const label = document.createElement("span");
@@ -262,6 +267,8 @@ function pin(row) {
       view.x = places[2 * row] / 65535;
       view.y = places[2 * row + 1] / 65535;
     }
+    // There is no room beside the point: the card takes the lower half, so the point moves into the upper one.
+    if (view.width < NARROW && placeOf(row)[1] > 0.36 * view.height) pan(0, 0.2 * view.height - placeOf(row)[1]);
   }
   look();
 }
@@ -286,9 +293,9 @@ function showCard() {
   const gap = 16;
   let x = left + gap + wide < view.width ? left + gap : left - gap - wide;
   let y = top - high / 2;
-  if (x < 4) {
+  if (view.width < NARROW) {
     x = left - wide / 2;
-    y = top < view.height / 2 ? top + gap : top - gap - high;
+    y = top < view.height / 2 ? view.height : 0;
   }
   card.style.left = `${Math.round(Math.max(4, Math.min(view.width - wide - 4, x)))}px`;
   card.style.top = `${Math.round(Math.max(4, Math.min(view.height - high - 4, y)))}px`;
@@ -402,7 +409,7 @@ function listenToPointers() {
     const before = down.get(event.pointerId);
     if (!before) {
       pointer = event.pointerType === "touch" ? null : now;
-      look();
+      point();
       return;
     }
     moved += Math.hypot(now.left - before.left, now.top - before.top);
@@ -432,7 +439,7 @@ function listenToPointers() {
   map.addEventListener("pointercancel", up);
   map.addEventListener("pointerleave", () => {
     pointer = null;
-    look();
+    point();
   });
   map.addEventListener("dblclick", (event) => {
     if (below({ ...at(event), kind: "mouse" }) < 0) showWhole();
