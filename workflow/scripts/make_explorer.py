@@ -46,8 +46,6 @@ def main(arguments: argparse.Namespace) -> None:
         page = render_page(
             points, arguments.label, subheading(about, places, shown), arguments.link
         )
-        if len(page.encode()) > 1.05 * 20e6:
-            log.warning("The page is large: pass fewer clusterings.")
     with written_beside(arguments.page) as partial:
         partial.write_text(page, "utf-8")
     log.info("Wrote %s (%.1f MB).", arguments.page, arguments.page.stat().st_size / 1e6)
@@ -83,7 +81,7 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     nearest = None
     if 1 < number <= SMALL:
         nearest = nearest_by_cosine(vectors, np.arange(number), min(NEAREST, number - 1))
-    else:
+    elif number > SMALL:
         log.info("More than %s papers: their nearest papers are not listed.", f"{SMALL:,}")
     clusters = {}
     for name, file in arguments.clusters:

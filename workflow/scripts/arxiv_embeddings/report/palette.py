@@ -33,6 +33,7 @@ DARK_COLOURS = (
 )
 # The rest: Tol's pale grey, slightly darker.
 OTHER = "#CCCCCC"
+DARK_OTHER = "#66666E"
 # In OKLCH: lightness of points on a white and on a dark page, and the hue of the largest category (degrees).
 LIGHT_LIGHTNESS = (0.45, 0.75)
 DARK_LIGHTNESS = (0.6, 0.9)

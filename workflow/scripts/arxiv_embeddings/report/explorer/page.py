@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..palette import FADED, FOUND, OTHER, hierarchy_colours, scale_colours
+from ..palette import DARK_OTHER, FADED, FOUND, OTHER, hierarchy_colours, scale_colours
 
 TEMPLATES = Path(__file__).parent
 # The parts of the script, in the order in which they need each other.
@@ -178,7 +178,8 @@ def _data(points: Points, heading: str, link: str) -> dict[str, Any]:
     levels = []
     for depth, name in enumerate(points.levels):
         own = sorted({path[: depth + 1] for path in leaves})
-        of_leaf = [own.index(path[: depth + 1]) for path in leaves]
+        number_of = {path: number for number, path in enumerate(own)}
+        of_leaf = [number_of[path[: depth + 1]] for path in leaves]
         levels.append(
             {
                 "name": name,
@@ -231,7 +232,8 @@ def _colourings(points: Points) -> list[dict[str, Any]]:
         for theme in ("light", "dark"):
             paths = [(name,) for name in names]
             shades = hierarchy_colours(paths, sizes.tolist(), dark=theme == "dark")
-            both[theme] = [OTHER if name == NO_CLUSTER else shades[name,] for name in names]
+            other = DARK_OTHER if theme == "dark" else OTHER
+            both[theme] = [other if name == NO_CLUSTER else shades[name,] for name in names]
         packed = packed_numbers(codes, "<u4")
         colourings.append({"name": f"clusters: {name}", "names": names, "codes": packed, **both})
     return colourings
@@ -241,7 +243,8 @@ def _years(years: np.ndarray, *, dark: bool) -> list[str]:
     """The colour of each year on a scale from the first to the last; grey for the unknown."""
     known = years[years > 0]
     scale = scale_colours(int(known.max() - known.min()) + 1, dark=dark)
-    return [scale[year - known.min()] if year else OTHER for year in years.tolist()]
+    other = DARK_OTHER if dark else OTHER
+    return [scale[year - known.min()] if year else other for year in years.tolist()]
 
 
 def _abstracts(abstracts: Sequence[str], left: int) -> str | None:
