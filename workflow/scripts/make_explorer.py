@@ -70,13 +70,12 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     """Return what the page shows of the first papers, one for each row of ``places``."""
     number = len(places)
     columns = pq.read_schema(arguments.papers).names
-    levels = level_columns(columns)
-    extra = [name for name in ("title", "abstract", "categories", "submitted") if name in columns]
-    papers = first_rows(
-        read_parquet(arguments.papers, ["id", "topic", *levels, *extra]), number, arguments.papers
-    )
-    topics = papers["topic"].to_pylist()
-    has = set(extra)
+    # Reading the papers reports a missing column.
+    levels = level_columns(columns) or ["category 0"]
+    has = {"title", "abstract", "categories", "submitted"} & set(columns)
+    # Topics are long, and only read where the title is not a column of its own.
+    wanted = ["id", *levels, *sorted(has), *([] if "title" in has else ["topic"])]
+    papers = first_rows(read_parquet(arguments.papers, wanted), number, arguments.papers)
     vectors = first_rows(open_matrix(arguments.vectors), number, arguments.vectors)
     nearest = None
     if 1 < number <= SMALL:
@@ -92,7 +91,9 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     return Points(
         places=places,
         ids=papers["id"].to_pylist(),
-        titles=texts(papers["title"]) if "title" in has else [title_of(text) for text in topics],
+        titles=texts(papers["title"])
+        if "title" in has
+        else [title_of(text) for text in papers["topic"].to_pylist()],
         levels={level: papers[level].to_pylist() for level in levels},
         abstracts=texts(papers["abstract"]) if "abstract" in has else None,
         listed=texts(papers["categories"]) if "categories" in has else None,

@@ -109,9 +109,9 @@ def hierarchy_colours(
         for depth in range(len(path)):
             papers[path[: depth + 1]] += size
             children.setdefault(path[:depth], set()).add(path[: depth + 1])
-    colours = {}
+    colours: dict[tuple[str, ...], str] = {}
     whole = DARK_LIGHTNESS if dark else LIGHT_LIGHTNESS
-    waiting = [((), 0.0, 360.0, *whole)] if paths else []
+    waiting: list[tuple[tuple[str, ...], float, float, float, float]] = [((), 0.0, 360.0, *whole)]
     while waiting:
         parent, hue, sector, low, high = waiting.pop()
         own = sorted(children.get(parent, ()), key=lambda path: (-papers[path], path))

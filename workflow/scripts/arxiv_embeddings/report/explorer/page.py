@@ -143,7 +143,8 @@ def grid_places(places: np.ndarray) -> np.ndarray:
     low, high = places.min(axis=0).astype(float), places.max(axis=0).astype(float)
     scale = STEPS / (max((high - low).max(), 0) or 1)
     middle = (places - (low + high) / 2) * scale + STEPS / 2
-    return np.clip(np.rint(middle), 0, STEPS).astype(np.int64)
+    steps: np.ndarray = np.clip(np.rint(middle), 0, STEPS).astype(np.int64)
+    return steps
 
 
 def densest_places(places: np.ndarray, codes: np.ndarray, kinds: int) -> np.ndarray:
