@@ -69,6 +69,7 @@ EVALUATION = config["evaluation"]
 RESULTS = Path(f"results/{CORPUS}")
 REDUCTIONS = grid.reduction_names(EVALUATION)
 MAPS = grid.map_names(EVALUATION)
+CELLS = grid.cells(EVALUATION)
 LEVELS = derived.levels(config["corpus"])
 GRID_OPTIONS = grid.grid_options(list(MODELS), EVALUATION, str(RESULTS))
 MAP_OPTIONS = grid.map_options(list(MODELS), EVALUATION, str(RESULTS))

@@ -65,8 +65,13 @@ rule draw_model:
 rule make_explorer:
     input:
         papers="<results>/{model}/papers.parquet",
+        embeddings="<results>/{model}/embeddings.npy",
         map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
         map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
+        clusters=[
+            f"<results>/{{model}}/evaluation/cells/{reduction}/{clustering}.parquet"
+            for reduction, clustering in CELLS
+        ],
     output:
         in_report(
             "<results>/{model}/evaluation/explorer.html", "explorer", "interactive map"
@@ -83,11 +88,16 @@ rule make_explorer:
         runtime="30m",
     params:
         link=rule_values.paper_link(FORMAT),
+        clusters=lambda wildcards, input: [
+            option
+            for (reduction, clustering), file in zip(CELLS, input.clusters)
+            for option in ("--clusters", f"{reduction}, {clustering}", file)
+        ],
     message:
         "Making the interactive map of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/make_explorer.py" --label {wildcards.model} --papers {input.papers:q}'
-        " --map {input.map:q} --map-report {input.map_report:q} --link {params.link:q}"
+        " --vectors {input.embeddings:q} {params.clusters:q} --map {input.map:q} --map-report {input.map_report:q} --link {params.link:q}"
         " --page {output:q} --log {log:q}"
 
 

@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
         )
     except InputError as error:
         log.warning("Omitted: %s", error)
-        made = np.empty((0, 1), np.float32)
+        made = np.empty((0, 2), np.float32)
         report = {"method": arguments.method, "papers": papers, "omitted": str(error)}
     with (
         written_beside(arguments.reduction) as partial,

@@ -125,4 +125,4 @@ def test_the_command_reduces_the_first_papers(script: Script, tmp_path: Path) ->
 def test_the_command_leaves_the_reason_of_what_it_omits(script: Script, tmp_path: Path) -> None:
     report = run(script, tmp_path, "pca", 300, 40)
     assert report["omitted"].startswith("pca cannot give 300 dimensions of 40 vectors")
-    assert np.load(tmp_path / "r.npy").shape == (0, 1)
+    assert np.load(tmp_path / "r.npy").shape == (0, 2)
