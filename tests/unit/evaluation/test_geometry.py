@@ -202,13 +202,16 @@ def test_the_command_writes_the_scores_or_reports_the_error(tmp_path: Path, scri
         tmp_path / "embeddings.npy",
         "--papers",
         papers,
+        "--selection",
+        tmp_path / "selection.json",
         "--scores",
         scores,
     )
+    (tmp_path / "selection.json").write_text('{"papers": 100}')
     write_papers(papers, 99)
     done = script("score_space.py", *arguments)
     assert done.returncode == 1
-    assert "has 99 papers, but the embeddings have 100 rows" in done.stdout
+    assert "has 99 papers, but 100 take part in the evaluation" in done.stdout
     assert "Traceback" not in done.stdout
     assert not scores.exists()
     write_papers(papers, 100)
