@@ -48,8 +48,14 @@ class ScoreTable:
 
 
 def cells_table(grid: Sequence[Row], level: str) -> ScoreTable:
-    """Return the scores of every cell at ``level``, one row per cell."""
-    rows = [row for row in grid if row["family"] in CLUSTERED and row["level"] in (level, "")]
+    """Return the scores of every cell at ``level``, one row per cell, without the number of clusters."""
+    rows = [
+        row
+        for row in grid
+        if row["family"] in CLUSTERED
+        and row["level"] in (level, "")
+        and row["metric"] != "clusters"
+    ]
     return _table(rows, ("model", "reduction", "clustering"))
 
 
