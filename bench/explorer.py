@@ -58,7 +58,7 @@ def make_page(scripts: Path, folder: Path, page: Path, *, before: bool) -> None:
     inputs += (
         ["--map", "map.parquet"] if before else ["--map", "map.npy", "--vectors", "embeddings.npy"]
     )
-    command = [sys.executable, scripts / "make_explorer.py", *inputs, "--page", page]
+    command = [sys.executable, str(scripts / "make_explorer.py"), *inputs, "--page", str(page)]
     subprocess.run(command, check=True, cwd=folder, stderr=subprocess.DEVNULL)
 
 
