@@ -17,6 +17,7 @@ import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Sc
         lengths = np.random.default_rng(SEED).integers(100, 2_000, len(vectors))
         return space_scores(vectors, levels, lengths)
     numbers = [len(labels.names) for labels in levels]
-    options = {"method": method, "seed": SEED, "settings": {}, "threads": 1}
+    options: dict[str, Any] = {"method": method, "seed": SEED, "settings": {}, "threads": 1}
     return cells.cell_scores(
         vectors, levels, cluster(vectors, numbers=numbers, **options), **options
     )
@@ -57,7 +58,7 @@ def repeat(
     generator = np.random.default_rng([SEED, number])
     rows = np.sort(generator.choice(len(matrix), size, replace=False))
     levels = [labels.at(rows) for labels in read_labels(papers, len(matrix))]
-    found = []
+    found: list[dict[tuple[str, ...], Score]] = []
     for _ in range(2):
         noise = generator.standard_normal((size, matrix.shape[1])).astype(np.float32)
         model = unit_vectors(unit_vectors(matrix, rows) + NOISE * unit_vectors(noise))
@@ -77,7 +78,9 @@ def shares(
             values[key] += pair
             if all(score.replicates for score in pair):
                 difference = (pair[0].value or 0.0) - (pair[1].value or 0.0)
-                low, high = interval(difference, np.subtract(*(p.replicates for p in pair)))
+                low, high = interval(
+                    difference, np.subtract(pair[0].replicates, pair[1].replicates)
+                )
                 real[key].append(low > 0 or high < 0)
     found = {}
     for key, scores in values.items():

@@ -112,7 +112,7 @@ def view_of(page: Page) -> list[float]:
 def test_every_paper_and_the_method_of_the_map_are_shown(page: Page, file: Path) -> None:
     open_page(page, file)
     expect(page.get_by_role("heading", name="some-model")).to_be_visible()
-    expect(page.get_by_text("Map of 400 papers by umap")).to_be_visible()
+    expect(page.get_by_text("UMAP map of 400 papers")).to_be_visible()
     expect(status(page)).to_have_text(shown(PAPERS))
     # Points are really drawn: the first paper is alone where it is.
     next_frame(page)

@@ -13,9 +13,9 @@ from arxiv_embeddings.evaluation.selection import read_selection
 
 
 def main(arguments: argparse.Namespace) -> None:
-    matrix = open_matrix(arguments.embeddings)
-    papers = read_selection(arguments.selection, len(matrix))
-    matrix, levels = matrix[:papers], read_labels(arguments.papers, papers)
+    embeddings = open_matrix(arguments.embeddings)
+    papers = read_selection(arguments.selection, len(embeddings))
+    matrix, levels = embeddings[:papers], read_labels(arguments.papers, papers)
     scores = space_scores(matrix, levels, read_lengths(arguments.papers)[:papers])
     write_scores(arguments.scores, [*scores, *mteb_scores(matrix, levels)])
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -102,7 +103,11 @@ def make_grid(path: Path, models: list[str], seed: int = 0) -> None:
             for metric in metrics:
                 for level in LEVELS:
                     value = float(rng.uniform(0.2, 0.9))
-                    row = {"model": model, "reduction": reduction, "clustering": clustering}
+                    row: dict[str, Any] = {
+                        "model": model,
+                        "reduction": reduction,
+                        "clustering": clustering,
+                    }
                     row |= {"family": family, "method": "", "metric": metric, "level": level}
                     row |= {"value": value, "low": value - 0.02, "high": value + 0.02}
                     rows.append({**row, "chance": 0.0, "papers": 1_000, "note": ""})

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from arxiv_embeddings.report.pages.html import HtmlTable, render_tables
+from arxiv_embeddings.report.pages.html import Cell, HtmlTable, render_tables
 from arxiv_embeddings.report.pages.provenance import methods_table, provenance_table
 
 MARKUP = "</script><img src=x onerror=alert(1)>"
@@ -45,7 +45,7 @@ def test_provenance_states_devices_and_versions_of_the_pieces_once() -> None:
     rows = provenance_table({"minilm": manifest(pieces=pieces)}).rows
     assert ["pieces of vectors", "3"] in rows
     assert ["versions, embedding", "torch 2.9"] in rows
-    [devices] = [row[1] for row in rows if row[0] == "devices"]
+    [devices] = [str(row[1]) for row in rows if row[0] == "devices"]
     assert "A100" in devices and "H100" in devices
 
 
@@ -59,10 +59,10 @@ def test_provenance_states_the_order_of_the_sample(order: str, shown: str) -> No
 
 
 def test_provenance_states_what_changed_since_the_last_result() -> None:
-    def changes(**counts: int) -> list[list[str]]:
+    def changes(**counts: int) -> list[list[str | Cell]]:
         made = {"new": 0, "gone": 0, "other_text": 0, "other_label": 0, **counts}
         rows = provenance_table({"minilm": manifest(changes=made)}).rows
-        return [row for row in rows if row[0].startswith("papers changed")]
+        return [row for row in rows if str(row[0]).startswith("papers changed")]
 
     name = "papers changed since the last result"
     assert changes(new=1_200, other_text=3) == [[name, "1,200 new, 3 with another text"]]

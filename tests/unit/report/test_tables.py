@@ -152,7 +152,7 @@ MANIFEST = {
 
 def test_the_methods_name_settings_versions_and_references() -> None:
     versions = {"umap-learn": "0.5.12"}
-    reductions = [
+    reductions: list[dict[str, Any]] = [
         {"method": "none", "dimensions": 8},
         {
             "method": "umap",
@@ -162,7 +162,9 @@ def test_the_methods_name_settings_versions_and_references() -> None:
         },
         {"method": "phate", "omitted": "phate is not installed"},
     ]
-    clusterings = [{"method": method, "settings": {}} for method in ("kmeans", "ward", "hdbscan")]
+    clusterings: list[dict[str, Any]] = [
+        {"method": method, "settings": {}} for method in ("kmeans", "ward", "hdbscan")
+    ]
     text = methods_text(
         {"one": MANIFEST}, reductions, clusterings, papers=90, levels=LEVELS, best_by="ari"
     )

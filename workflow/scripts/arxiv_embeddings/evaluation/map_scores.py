@@ -132,14 +132,11 @@ def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> li
 def shepard(distances: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the pairs of papers by two distances (n, n), as counts int64 (BINS, BINS); see ``MapScores``."""
     upper = np.triu_indices(len(distances), 1)
-    counts, _, _ = np.histogram2d(
-        *(
-            values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
-            for values in (distances, others)
-        ),
-        bins=BINS,
-        range=((0, 1), (0, 1)),
+    first, second = (
+        values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
+        for values in (distances, others)
     )
+    counts, _, _ = np.histogram2d(first, second, bins=BINS, range=[[0, 1], [0, 1]])
     return counts.astype(np.int64)
 
 
@@ -192,7 +189,7 @@ def _kept(
         of_nearest = np.take_along_axis(apart, nearest[part], axis=1)
         closer = [(apart < of_nearest[:, [column]]).sum(axis=1) for column in range(k)]
         cost[part] = np.maximum(0, np.column_stack(closer) + 1 - k).sum(axis=1)
-    return 1 - 2 * cost / (k * (2 * papers - 3 * k - 1))
+    return np.asarray(1 - 2 * cost / (k * (2 * papers - 3 * k - 1)))
 
 
 def euclidean_distances(places: np.ndarray) -> np.ndarray:

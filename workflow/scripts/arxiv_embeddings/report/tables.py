@@ -90,10 +90,10 @@ def _table(rows: list[Row], names: tuple[str, ...]) -> ScoreTable:
     for number, (thing, own) in enumerate(things.items()):
         entries = []
         for column in columns:
-            row = own.get(column)
+            score = own.get(column)
             entries.append(
-                Entry(row["value"], row["low"], row["high"], ranks[column][number])
-                if row
+                Entry(score["value"], score["low"], score["high"], ranks[column][number])
+                if score
                 else Entry(None)
             )
         found.append((thing, entries))
