@@ -50,7 +50,7 @@ def test_the_checksum_is_of_vectors_ids_and_categories(tmp_path: Path) -> None:
     names = [f"x{row}" for row in range(10)]
     assert checksum(topic=names) == base
     assert checksum(beyond) == base
-    changed = [checksum(other), checksum(id=names), checksum(**{"category 0": names})]
+    changed = [checksum(other), checksum(id=names), checksum(MATRIX, **{"category 0": names})]
     assert len({base, *changed}) == 4
 
 
