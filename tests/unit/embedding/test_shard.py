@@ -195,7 +195,7 @@ def test_the_shard_fails_after_an_error_on_one_device(
     def begin(*_: object) -> Any:
         raise RuntimeError("device-side assert")
 
-    broken.begin = begin  # type: ignore[method-assign]
+    broken.begin = begin  # type: ignore[method-assign, assignment]
     with pytest.raises(RuntimeError, match="device-side assert"):
         embed(drawn, range(PAPERS), [loaded, broken], tmp_path / "store")
 

@@ -37,7 +37,6 @@ class NotPackableError(Exception):
     """Texts cannot be computed in one row. The message says why."""
 
 
-@torch.library.custom_op("arxiv_embeddings::attend_text_by_text", mutates_args=())
 def _attend_text_by_text(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -46,28 +45,16 @@ def _attend_text_by_text(
     causal: bool,
     scale: float,
 ) -> torch.Tensor:
-    """Attention on a CPU; shapes as in _attend. An operator of its own, so that torch.compile does not look inside."""
+    """Return attention within each text on a CPU, which varlen_attn does not support; see _attend."""
     output = query.new_zeros((*query.shape[:2], value.shape[2]))
     grouped = key.shape[1] != query.shape[1]
     for start, stop in itertools.pairwise(bounds.tolist()):
         if start < stop:
-            own = (states[start:stop].transpose(0, 1)[None] for states in (query, key, value))
+            q, k, v = (states[start:stop].transpose(0, 1)[None] for states in (query, key, value))
             output[start:stop] = torch.nn.functional.scaled_dot_product_attention(
-                *own, is_causal=causal, scale=scale, enable_gqa=grouped
+                q, k, v, is_causal=causal, scale=scale, enable_gqa=grouped
             )[0].transpose(0, 1)
     return output
-
-
-@_attend_text_by_text.register_fake
-def _(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    bounds: torch.Tensor,
-    causal: bool,
-    scale: float,
-) -> torch.Tensor:
-    return query.new_empty((*query.shape[:2], value.shape[2]))
 
 
 @functools.cache
@@ -146,9 +133,9 @@ def _attention(
         raise NotPackableError(f"a window of {sliding_window} tokens is shorter than the texts")
     if is_causal is None:
         is_causal = bool(getattr(module, "is_causal", False))
-    states = (each[0].transpose(0, 1) for each in (query, key, value))
+    q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _attend(*states, cu_seq_lens_q, max_length_q, is_causal, scale)[None], None
+    return _attend(q, k, v, cu_seq_lens_q, max_length_q, is_causal, scale)[None], None
 
 
 # A name that the masks of transformers do not know, so they make none.
@@ -218,7 +205,7 @@ class PackedModel:
 
     def _trial_texts(self) -> Sequence[torch.Tensor]:
         """Return tokens spread over the vocabulary, because some checkpoints have ranges that were never trained."""
-        count = sum(length for length in TRIAL_LENGTHS)
+        count = sum(TRIAL_LENGTHS)
         highest = self.model.get_input_embeddings().num_embeddings - 1
         spread = torch.linspace(0, highest, count, device=self.model.device).long()
         # Padding tokens have the embedding 0 and other positions in RoBERTa's kind.
@@ -226,11 +213,12 @@ class PackedModel:
         spread[spread == padding] = highest // 2
         # Neighbours get distant tokens.
         mixed = spread[torch.arange(count, device=spread.device) * 7 % count]
-        return mixed.split(TRIAL_LENGTHS)
+        return torch.split(mixed, TRIAL_LENGTHS)
 
     def _alone(self, tokens: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return self.model(input_ids=tokens[None]).last_hidden_state[0].float()
+            states: torch.Tensor = self.model(input_ids=tokens[None]).last_hidden_state[0]
+        return states.float()
 
     def _compare(self, alone: Sequence[torch.Tensor]) -> None:
         device = self.model.device
@@ -238,7 +226,7 @@ class PackedModel:
         row.fill([tokens.tolist() for tokens in self._trial_texts()])
         with torch.inference_mode():
             packed = self(*row.parts(torch.from_numpy(row.numbers).to(device))).float()
-        for own, expected in zip(packed.split(TRIAL_LENGTHS), alone, strict=True):
+        for own, expected in zip(torch.split(packed, TRIAL_LENGTHS), alone, strict=True):
             cosine = torch.nn.functional.cosine_similarity(own, expected, dim=1).min()
             # A comparison with NaN is false.
             if not cosine >= LEAST_COSINE[device.type]:
@@ -302,7 +290,7 @@ class Row:
 
     def parts(self, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return token ids and positions, int64, and bounds, int32, from a copy of ``numbers`` on a device."""
-        tokens, positions, bounds = numbers.split(self._sizes)
+        tokens, positions, bounds = torch.split(numbers, self._sizes)
         return tokens.long(), positions.long(), bounds
 
 

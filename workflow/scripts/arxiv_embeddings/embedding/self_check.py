@@ -90,7 +90,9 @@ class SelfCheck:
                 vectors.append(pool(hidden, torch.tensor([len(row)]), settings.pooling, skipped))
             size = pooled_size(settings, hidden.shape[-1])
             pooled = load_dense(self._folder, settings.dense, size)(torch.cat(vectors))
-            return finish(pooled, settings.dimensions, bool(settings.normalize)).numpy()
+            finished = finish(pooled, settings.dimensions, bool(settings.normalize))
+        found: np.ndarray = finished.numpy()
+        return found
 
 
 def _chosen(lengths: Sequence[int]) -> np.ndarray:

@@ -19,7 +19,7 @@ class Slot:
         gpu = device.type == "cuda"
         self._device = device
         self._memory = torch.zeros(size, dtype=torch.int32, pin_memory=gpu)
-        self._sent = torch.cuda.Event() if gpu else None
+        self._sent = torch.cuda.Event() if gpu else None  # type: ignore[no-untyped-call]
         self.array = self._memory.numpy()
 
     def send(self) -> torch.Tensor:
@@ -56,6 +56,6 @@ def copy_to_host(tensor: torch.Tensor) -> tuple[torch.Tensor, Callable[[], None]
         return tensor, lambda: None
     copied = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     copied.copy_(tensor, non_blocking=True)
-    ready = torch.cuda.Event()
+    ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
     ready.record()
     return copied, ready.synchronize
