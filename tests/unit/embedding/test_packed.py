@@ -280,7 +280,9 @@ def test_a_row_is_pooled_as_padded_texts(pooling: str, skipped: int) -> None:
     _, positions, bounds = row.parts(torch.from_numpy(row.numbers))
     hidden = torch.randn(24, 8)
     hidden[17:] = torch.nan  # what stands behind the texts
-    padded = torch.nn.utils.rnn.pad_sequence(torch.split(hidden[:17], lengths), batch_first=True)
+    padded = torch.nn.utils.rnn.pad_sequence(
+        list(torch.split(hidden[:17], lengths)), batch_first=True
+    )
     expected = pool(padded, torch.tensor(lengths), pooling, skipped)
     pooled = pool_row(hidden, positions, bounds, pooling, skipped)
     torch.testing.assert_close(pooled[:3], expected)

@@ -26,7 +26,7 @@ WINDOWS = (
     "window_size",
     "attention_chunk_size",
 )
-TRIAL_LENGTHS = (3, 26, 11)
+TRIAL_LENGTHS = [3, 26, 11]
 # Least cosine in the trial between the states of a text in a row of texts and alone. A model that ignores the bounds
 # of texts had 0.98. On a CPU, the trial is in float32, so only rounding differs. A second trial on a GPU, in the dtype
 # of the job, shows only that the kernel works.
@@ -270,7 +270,7 @@ class Row:
         The bounds have room for further texts without meaning, of at most ``longest`` tokens, in the rest of the row.
         """
         self._longest = longest
-        self._sizes = (tokens, tokens, texts + -(-tokens // longest) + 1)
+        self._sizes = [tokens, tokens, texts + -(-tokens // longest) + 1]
         self.numbers = np.zeros(sum(self._sizes), np.int32) if numbers is None else numbers
 
     def fill(self, ids: Sequence[Sequence[int]]) -> None:

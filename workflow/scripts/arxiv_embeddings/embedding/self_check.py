@@ -89,10 +89,11 @@ class SelfCheck:
                 hidden = model(input_ids=torch.tensor([row])).last_hidden_state
                 vectors.append(pool(hidden, torch.tensor([len(row)]), settings.pooling, skipped))
             size = pooled_size(settings, hidden.shape[-1])
-            pooled = load_dense(self._folder, settings.dense, size)(torch.cat(vectors))
+            pooled: torch.Tensor = load_dense(self._folder, settings.dense, size)(
+                torch.cat(vectors)
+            )
             finished = finish(pooled, settings.dimensions, bool(settings.normalize))
-        found: np.ndarray = finished.numpy()
-        return found
+        return np.asarray(finished.numpy())
 
 
 def _chosen(lengths: Sequence[int]) -> np.ndarray:
@@ -100,7 +101,7 @@ def _chosen(lengths: Sequence[int]) -> np.ndarray:
     order = np.argsort(lengths, kind="stable")
     within = int((np.asarray(lengths) <= MOST_TOKENS).sum())
     chosen = np.unique(np.linspace(0, max(within, 1) - 1, TEXTS).round().astype(int))
-    return order[chosen]
+    return np.asarray(order[chosen])
 
 
 def _cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
