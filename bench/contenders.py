@@ -10,7 +10,6 @@ import transformers
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
-from sentence_transformers import SentenceTransformer
 
 Encode = Callable[[list[str]], np.ndarray]
 
@@ -41,6 +40,8 @@ def sentence_transformers(
     folder: Path, dtype: str, device: torch.device, max_length: int
 ) -> Callable[[int], Contender]:
     """Return a function from a batch size to sentence-transformers' encoder with this batch size."""
+    from sentence_transformers import SentenceTransformer
+
     model = SentenceTransformer(
         str(folder),
         device=str(device),

@@ -2,12 +2,13 @@
 
     python bench/encode.py PAPERS MODEL --table TABLE
 
-PAPERS is a Parquet file with a topic column, or a snapshot. MODEL is a folder with a checkpoint that
+PAPERS is a Parquet file with a topic column, JSON lines (.jsonl, .jsonl.gz), or a snapshot. MODEL is a folder with a checkpoint that
 sentence-transformers can load. All contenders get the same texts and take turns within one run. The numbers are
 medians over the rounds. The table is printed and written to TABLE.md, and all measurements to TABLE.json.
 """
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import tempfile
@@ -42,6 +43,10 @@ def candidates(
     """Yield all contenders; sentence-transformers with its default batch size and with the fastest one."""
     yield ours(folder, "float32", device, max_length)
     yield ours(folder, "auto", device, max_length)
+    if importlib.util.find_spec("sentence_transformers") is None:
+        print("sentence-transformers is not installed, so it is left out", flush=True)
+        yield notebook(folder, device, max_length)
+        return
     for dtype in ("float32", "bfloat16"):
         with_batch = sentence_transformers(folder, dtype, device, max_length)
         with_batch(DEFAULT_BATCH).encode(texts[: 2 * DEFAULT_BATCH])  # warm up
@@ -149,7 +154,9 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Time the encoder against other encoders.")
-    parser.add_argument("papers", type=Path, help="Parquet with a topic column, or a snapshot")
+    parser.add_argument(
+        "papers", type=Path, help="Parquet with a topic column, JSON lines, or a snapshot"
+    )
     parser.add_argument("model", type=Path, help="folder of a checkpoint")
     parser.add_argument(
         "--table", type=Path, required=True, help="file to write, without its ending"

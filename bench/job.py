@@ -1,6 +1,7 @@
 """Run a whole embedding job and measure its time and memory."""
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -8,11 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
-from arxiv_embeddings.corpus.filtering import ROWS_PER_GROUP
 from arxiv_embeddings.embedding.manifest import PieceManifest
 from arxiv_embeddings.embedding.store import pieces_in
 
@@ -29,7 +27,7 @@ sys.exit(code)
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """A folder with the inputs of embedding jobs: ``drawn.parquet`` and a fetched ``model``."""
+    """A folder with the inputs of embedding jobs: ``drawn.jsonl`` and a fetched ``model``."""
 
     folder: Path
     settings: EncoderSettings
@@ -38,7 +36,7 @@ class Inputs:
     @property
     def papers(self) -> Path:
         """The drawn papers."""
-        return self.folder / "drawn.parquet"
+        return self.folder / "drawn.jsonl"
 
     @property
     def model(self) -> Path:
@@ -63,11 +61,11 @@ def prepare(
     folder: Path, texts: list[str], model: Path, settings: EncoderSettings, device: str
 ) -> Inputs:
     """Write the inputs of jobs that embed ``texts`` to ``folder``."""
-    ids = [str(row) for row in range(len(texts))]
     inputs = Inputs(folder, settings, device)
-    pq.write_table(
-        pa.table({"id": ids, "topic": texts}), inputs.papers, row_group_size=ROWS_PER_GROUP
-    )
+    # JSON lines can be read without pyarrow.
+    with inputs.papers.open("w", encoding="utf-8") as file:
+        for row, text in enumerate(texts):
+            file.write(json.dumps({"id": str(row), "topic": text}) + "\n")
     fetch_model(str(model), None, inputs.model, settings)
     return inputs
 

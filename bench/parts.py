@@ -11,12 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
+import numpy as np
 import torch
 from arxiv_embeddings.checkpoint.tokenizer import Tokenizer
 from arxiv_embeddings.common.matrices import MatrixWriter
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
-from arxiv_embeddings.corpus.papers import read_papers
 from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
+from arxiv_embeddings.embedding.texts import read_texts
 
 
 def main(
@@ -38,8 +39,7 @@ def main(
     tokenizer = Tokenizer(model, resolved)
     encoder = Encoder(model, resolved, device)
     done("load")
-    [table] = read_papers(papers, start=0, stop=count, size=count)
-    texts = table["topic"].to_pylist()
+    [(_, texts)] = read_texts(papers, np.arange(count), count)
     done("read")
     ids = tokenizer.tokenize(texts)
     done("tokenize")

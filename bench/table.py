@@ -6,12 +6,15 @@ from arxiv_embeddings.common.progress import scaled
 from contenders import DEFAULT_BATCH
 
 REFERENCE = "ours, float32"
-BASE = f"sentence-transformers, float32, batch {DEFAULT_BATCH}"
+NOTEBOOK = "the notebook's loop"
 
 
 def markdown(result: dict[str, Any]) -> str:
     """Return the table and the notes that are needed to read and reproduce it."""
     speeds = {row["contender"]: row["papers_per_second"] for row in result["rows"]}
+    base = f"sentence-transformers, float32, batch {DEFAULT_BATCH}"
+    if base not in speeds:  # it is not installed
+        base = NOTEBOOK
     rates = ", ".join(
         f"{dtype} {scaled(rate)}FLOP/s" for dtype, rate in result["matmul_flop_per_second"].items()
     )
@@ -19,7 +22,7 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "| contender | papers/s | × | tokens/s | FLOP/s | share | memory | cosine: mean, least |",
         "|---|---|---|---|---|---|---|---|",
-        *(_line(row, speeds[BASE]) for row in result["rows"]),
+        *(_line(row, speeds[base]) for row in result["rows"]),
         "",
         *_ratios(speeds),
         f"- {result['papers']:,} papers of {result['papers_file']}, {result['tokens'] / result['papers']:.0f} tokens on "
@@ -34,7 +37,7 @@ def markdown(result: dict[str, Any]) -> str:
         + ".",
         f"- {result['date']}, commit {result['commit']}: `{result['command']}`",
         "",
-        f"×: speed relative to {BASE}. FLOP/s: of the model's matrix products for the texts' tokens, without padding. "
+        f"×: speed relative to {base}. FLOP/s: of the model's matrix products for the texts' tokens, without padding. "
         "share: FLOP/s divided by those of the matrix products alone, in the contender's dtype. memory: peak during "
         f"encoding, without the loaded models. cosine: to {REFERENCE}; mean and minimum.",
     ]
@@ -59,12 +62,12 @@ def _line(row: dict[str, Any], base: float) -> str:
 def _ratios(speeds: dict[str, float]) -> list[str]:
     """Return the encoder's speed against the fastest of sentence-transformers and the notebook's loop."""
     theirs = {name: speed for name, speed in speeds.items() if name.startswith("sentence-")}
-    best = max(theirs, key=theirs.__getitem__)
-    own = max(theirs, key=lambda name: theirs[name] * ("float32" in name))
+    best = max(theirs, key=theirs.__getitem__, default=NOTEBOOK)
+    own = max(theirs, key=lambda name: theirs[name] * ("float32" in name), default=NOTEBOOK)
     lines = []
     for name, speed in speeds.items():
         if name.startswith("ours"):
-            rivals = {own if name == REFERENCE else best, "the notebook's loop"}
+            rivals = {own if name == REFERENCE else best, NOTEBOOK}
             times = (f"{speed / speeds[rival]:.2f} × {rival}" for rival in sorted(rivals))
             lines.append(f"- {name}: {', '.join(times)}.")
     return lines

@@ -1,6 +1,7 @@
 """The benchmarks run and write the expected tables; speed is not tested here."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,49 @@ def test_encode_compares_all_contenders_on_the_same_texts(
         share = row["flop_per_second"] / result["matmul_flop_per_second"][row["dtype"]]
         assert row["share_of_matmul_rate"] == share > 0
     assert result["job"]["seconds"] > result["job"]["embedding_seconds"] > 0
+
+
+def test_encode_needs_only_torch_transformers_and_numpy(
+    minilm: Path, made_snapshot: Path, tmp_path: Path
+) -> None:
+    """As on a GPU machine on which nothing else is installed."""
+    papers = tmp_path / "papers.jsonl"
+    papers.write_bytes(b"".join(made_snapshot.read_bytes().splitlines(keepends=True)[:8]))
+    model = make_bert(minilm, tmp_path / "bert")
+    missing = tmp_path / "missing"
+    missing.mkdir()
+    packages = ["pyarrow", "msgspec", "isal", "zstandard", "sentence_transformers", "pandas"]
+    (missing / "sitecustomize.py").write_text(f"""
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {packages}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Missing())
+import importlib.util
+plain = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name in {packages} else plain(name, *more)
+""")
+    short = "--count", 8, "--rounds", 1, "--max-length", 32, "--threads", 1
+    done = subprocess.run(
+        [
+            *(sys.executable, ROOT / "bench/encode.py", papers, model),
+            *(*map(str, short), "--table", tmp_path / "table"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(missing)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert [row["contender"].partition(",")[0] for row in rows] == [
+        "ours",
+        "ours",
+        "the notebook's loop",
+    ]
 
 
 def test_the_memory_of_a_job_excludes_the_memory_of_its_parent(tmp_path: Path) -> None:

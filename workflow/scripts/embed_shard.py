@@ -23,6 +23,7 @@ from arxiv_embeddings.common.watchdog import Watchdog
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.devices import choose_devices, describe
 from arxiv_embeddings.embedding.encoder import Encoder, with_dtype
+from arxiv_embeddings.embedding.self_check import SelfCheck
 from arxiv_embeddings.embedding.shard import embed_shard, rows_to_embed
 from arxiv_embeddings.embedding.store import groups, pieces_in
 
@@ -83,6 +84,7 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
             on_progress=watchdog.progress,
             store_folder=arguments.store,
             made_by={"checkpoint": checkpoint, "device": about, "versions": packages},
+            self_check=SelfCheck(arguments.model, settings) if device.type == "cuda" else None,
         )
     counts = {"papers": len(rows), "found": len(rows) - len(left), "embedded": len(left)}
     log.info("Of %(papers)d papers %(found)d were in the vector store.", counts)

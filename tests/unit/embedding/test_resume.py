@@ -57,16 +57,16 @@ class Job:
     def run(self, fail_at: int | None = None) -> int:
         """Embed the shard and return the number of papers found; fail before encoding chunk ``fail_at``."""
 
-        def encode(*arguments: Any) -> np.ndarray:
+        def begin(*arguments: Any) -> Any:
             if self.encoded == fail_at:
                 raise KeyboardInterrupt
             self.encoded += 1
             return plain(*arguments)
 
         self.encoded = 0
-        plain = Encoder.encode
+        plain = Encoder.begin
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Encoder, "encode", encode)
+            patch.setattr(Encoder, "begin", begin)
             patch.setitem(command.PAPERS_PER_CHUNK, "cpu", CHUNK)
             command.main(self.arguments)
         return int(json.loads(self.arguments.done.read_text())["found"])
@@ -161,13 +161,13 @@ def test_sigterm_saves_the_chunks_in_progress(long_job: Job, script: Script) -> 
     # The signal arrives while the second chunk is being computed.
     signal_itself = f"""
 from arxiv_embeddings.embedding.encoder import Encoder
-plain, calls = Encoder.encode, []
-def encode(*arguments):
+plain, calls = Encoder.begin, []
+def begin(*arguments):
     calls.append(1)
     if len(calls) == 2: os.kill(os.getpid(), signal.SIGTERM)
     return plain(*arguments)
 sys.path.insert(0, {str(Path(command.__file__).parent)!r})
-Encoder.encode = encode
+Encoder.begin = begin
 """
     done = script("embed_shard.py", *options(long_job), before=signal_itself)
     assert done.returncode == 128 + signal.SIGTERM, done.stdout

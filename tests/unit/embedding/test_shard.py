@@ -172,15 +172,15 @@ def test_several_devices_give_the_same_bytes_as_one(
     copies = [loaded, loaded.copy_on(CPU), loaded.copy_on(CPU)]
     used: set[int] = set()
 
-    def encode(encoder: Encoder, *arguments: Any) -> np.ndarray:
+    def begin(encoder: Encoder, *arguments: Any) -> Any:
         used.add(id(encoder))
         time.sleep(0.01 * (len(used) % 2))  # chunks are finished out of order
         return plain(encoder, *arguments)
 
-    plain = Encoder.encode
+    plain = Encoder.begin
     vectors = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "encode", encode)
+        patch.setattr(Encoder, "begin", begin)
         for count in (1, 2, 3):
             vectors.append(embed(drawn, range(PAPERS), copies[:count], tmp_path / str(count)))
     assert len(used) == 3
@@ -192,10 +192,10 @@ def test_the_shard_fails_after_an_error_on_one_device(
 ) -> None:
     broken = loaded.copy_on(CPU)
 
-    def encode(*_: object) -> np.ndarray:
+    def begin(*_: object) -> Any:
         raise RuntimeError("device-side assert")
 
-    broken.encode = encode  # type: ignore[method-assign, assignment]
+    broken.begin = begin  # type: ignore[method-assign, assignment]
     with pytest.raises(RuntimeError, match="device-side assert"):
         embed(drawn, range(PAPERS), [loaded, broken], tmp_path / "store")
 
@@ -295,13 +295,13 @@ def test_the_first_of_equal_keys_is_used() -> None:
 def test_vectors_that_are_not_finite_are_refused_with_the_papers(
     drawn: Path, loaded: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float
 ) -> None:
-    def encode(*arguments: Any) -> np.ndarray:
-        vectors = plain(*arguments)
+    def begin(*arguments: Any) -> Any:
+        vectors = plain(*arguments)()
         vectors[3, 5] = vectors[6, 0] = bad
-        return vectors
+        return lambda: vectors
 
-    plain = loaded.encode
-    monkeypatch.setattr(loaded, "encode", encode)
+    plain = loaded.begin
+    monkeypatch.setattr(loaded, "begin", begin)
     with pytest.raises(
         InputError, match=f"vectors of 2 papers.*: {paper_id(3)}, {paper_id(6)}\\. "
     ):

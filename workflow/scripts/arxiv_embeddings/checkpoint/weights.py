@@ -1,8 +1,10 @@
 """Loading the model of a checkpoint from safe files, and testing what it can do."""
 
 import collections
+import contextlib
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,40 @@ def try_out(model: transformers.PreTrainedModel) -> tuple[bool, int]:
     size = hidden[:1].abs()
     same = (hidden - hidden[:1]).abs() <= 1e-3 * (size + size.mean())
     return bool(same.all()), hidden.shape[-1]
+
+
+@contextlib.contextmanager
+def in_float32(model: transformers.PreTrainedModel) -> Iterator[None]:
+    """Let ``model`` compute in float32 inside this block, whatever the dtype of its weights.
+
+    A module has float32 weights only while it computes, so the memory is that of the stored weights and one module.
+    """
+    stored: dict[torch.nn.Parameter, torch.Tensor] = {}
+
+    def widen(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        for weight in module.parameters(recurse=False):
+            stored[weight] = weight.data
+            weight.data = weight.data.float()
+        # Some models (T5) turn inputs to the dtype of weights that are still to be widened.
+        return tuple(
+            each.float() if isinstance(each, torch.Tensor) and each.is_floating_point() else each
+            for each in inputs
+        )
+
+    def restore(module: torch.nn.Module, *_: object) -> None:
+        for weight in module.parameters(recurse=False):
+            weight.data = stored.pop(weight)
+
+    hooks = []
+    if any(weight.dtype != torch.float32 for weight in model.parameters()):
+        for module in model.modules():
+            hooks.append(module.register_forward_pre_hook(widen))
+            hooks.append(module.register_forward_hook(restore, always_call=True))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _read_config(folder: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Group texts into batches of similar length."""
+"""Group texts into batches: of similar length, or one behind the other in rows without padding."""
 
 from collections.abc import Sequence
 
@@ -23,3 +23,22 @@ def plan_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[np.ndarr
         batches.append(order[start : start + rows])
         start += rows
     return batches
+
+
+def plan_rows(lengths: Sequence[int], tokens_per_row: int, texts_per_row: int) -> list[np.ndarray]:
+    """Return the positions of ``lengths`` in rows: next-fit, in the given order.
+
+    A row has at most ``tokens_per_row`` tokens, unless a single text is longer, and at most ``texts_per_row`` texts.
+
+    Returns:
+        int64 arrays (texts,); every position is in exactly one row.
+    """
+    starts: list[int] = []
+    used = 0
+    for position, length in enumerate(lengths):
+        full = not starts or position - starts[-1] == texts_per_row
+        if full or used + length > tokens_per_row:
+            starts.append(position)
+            used = 0
+        used += length
+    return np.split(np.arange(len(lengths)), starts[1:]) if starts else []

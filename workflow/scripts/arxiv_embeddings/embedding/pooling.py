@@ -1,6 +1,7 @@
 """Pool the hidden states of a text's tokens into its vector."""
 
 import torch
+from torch.nn.functional import embedding_bag
 
 
 def pool(
@@ -36,6 +37,57 @@ def _pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str, skipped: in
         return (own * weights).sum(dim=1) / weights.sum(dim=1)
     counts = (lengths - skipped)[:, None]
     return own.sum(dim=1) / (counts.sqrt() if pooling == "mean_sqrt_len" else counts)
+
+
+def pool_row(
+    hidden: torch.Tensor,
+    positions: torch.Tensor,
+    bounds: torch.Tensor,
+    pooling: str,
+    skipped: int = 0,
+) -> torch.Tensor:
+    """Return what ``pool`` returns, (texts, d), for texts that stand one behind the other in one row.
+
+    Nothing is added in an order that changes from run to run (no atomic additions). Rows of empty texts have no meaning.
+
+    Args:
+        hidden: hidden states (tokens, d).
+        positions: (tokens,) of each token in its text, from 0.
+        bounds: (texts + 1,): text i has the tokens from bounds[i] to bounds[i + 1].
+        pooling: see pool.
+        skipped: see pool.
+    """
+    names = pooling.split("+")
+    return torch.cat([_pool_row(hidden, positions, bounds, name, skipped) for name in names], dim=1)
+
+
+def _pool_row(
+    hidden: torch.Tensor, positions: torch.Tensor, bounds: torch.Tensor, pooling: str, skipped: int
+) -> torch.Tensor:
+    if pooling == "cls":
+        # An empty text at the end of the row has no first token.
+        return hidden[(bounds[:-1] + skipped).clamp(max=len(hidden) - 1)].float()
+    if pooling == "last":
+        return hidden[bounds[1:] - 1].float()
+    hidden = hidden.float()
+    # A bag for each text, of all its tokens.
+    tokens = torch.arange(len(hidden), dtype=bounds.dtype, device=hidden.device)
+    left_out = positions < skipped
+    if pooling == "max":
+        own = hidden.masked_fill(left_out[:, None], -torch.inf)
+        return embedding_bag(tokens, own, bounds, mode="max", include_last_offset=True)
+    weights = (
+        (positions + 1).float() if pooling == "weightedmean" else torch.ones_like(hidden[:, 0])
+    )
+    weights = weights.masked_fill(left_out, 0)
+    sums = embedding_bag(
+        tokens, hidden, bounds, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
+    lengths = bounds.diff()
+    counts = lengths - skipped
+    if pooling == "weightedmean":
+        counts = (lengths * (lengths + 1) - skipped * (skipped + 1)) / 2
+    return sums / (counts.sqrt() if pooling == "mean_sqrt_len" else counts)[:, None]
 
 
 def finish(vectors: torch.Tensor, dimensions: int | None, normalize: bool) -> torch.Tensor:

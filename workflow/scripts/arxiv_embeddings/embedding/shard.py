@@ -20,6 +20,7 @@ from ..common.matrices import matrix_blocks
 from ..common.prefetch import prefetch
 from ..common.progress import Progress
 from .encoder import Encoder
+from .self_check import SelfCheck
 from .store import Piece, VectorStore, first_of_each, set_aside_damaged, text_keys, write_piece
 from .texts import read_keys, read_texts
 
@@ -71,6 +72,7 @@ def embed_shard(
     on_progress: Callable[[], None],
     store_folder: Path,
     made_by: dict[str, Any],
+    self_check: SelfCheck | None = None,
 ) -> Piece:
     """Embed the papers in these rows and add their vectors to the store.
 
@@ -89,12 +91,15 @@ def embed_shard(
         on_progress: called, from any thread, once they are loaded and after every batch.
         store_folder: the folder of the store.
         made_by: the fields checkpoint, device and versions of the manifests.
+        self_check: compares the first vectors of each device before any of them is saved; the result becomes part
+            of the device in the manifests.
 
     Returns:
         The piece with all vectors, in the order of the rows.
 
     Raises:
-        InputError: vectors are not finite (the message names the papers), or as Encoder and read_texts.
+        InputError: vectors are not finite (the message names the papers), the self-check fails, or as Encoder and
+            read_texts.
     """
     texts = read_texts(papers_path, rows, papers_per_chunk)
     chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
@@ -114,8 +119,11 @@ def embed_shard(
                 with reporting:
                     progress.advance(papers_done, tokens=tokens_done)
 
-            def save(chunk: Chunk, vectors: np.ndarray, seconds: float) -> Piece:
+            first = _FirstVectors(self_check, made_by["device"])
+
+            def save(encoder: Encoder, chunk: Chunk, vectors: np.ndarray, seconds: float) -> Piece:
                 _check(vectors, chunk.ids)
+                made_by["device"] = first.check(encoder, chunk, vectors)
                 return write_piece(
                     store_folder,
                     shard,
@@ -151,16 +159,43 @@ def _join(pieces: Sequence[Piece], shard: str, **made_by: Any) -> Piece:
     return whole
 
 
+class _FirstVectors:
+    """Checks the first vectors of each device, and lets no later ones pass before or if the check fails."""
+
+    def __init__(self, self_check: SelfCheck | None, device: dict[str, Any]) -> None:
+        self._self_check = self_check
+        self._device = device
+        self._locks: dict[Encoder, threading.Lock] = collections.defaultdict(threading.Lock)
+        self._found: dict[Encoder, dict[str, Any] | None] = {}
+
+    def check(self, encoder: Encoder, chunk: Chunk, vectors: np.ndarray) -> dict[str, Any]:
+        """Return the device for the manifest, with the result of the check if there is one."""
+        if self._self_check is None:
+            return self._device
+        with self._locks[encoder]:
+            if encoder not in self._found:
+                self._found[encoder] = None
+                device = {**self._device, "device": str(encoder.device)}
+                self._found[encoder] = self._self_check.compare(
+                    device, chunk.ids, chunk.tokens, vectors
+                )
+            if self._found[encoder] is None:
+                raise CancelledError
+        worst = min(filter(None, self._found.values()), key=lambda it: it["least_cosine"])
+        return {**self._device, "self_check": worst}
+
+
 def _embed_ahead(
     todo: Iterator[Chunk],
     encoders: Sequence[Encoder],
-    save: Callable[[Chunk, np.ndarray, float], Piece],
+    save: Callable[[Encoder, Chunk, np.ndarray, float], Piece],
     report: Callable[[int, int], None],
 ) -> Generator[Piece, None, None]:
     """Yield the pieces of the chunks in order, while the devices compute the next chunks.
 
-    Each encoder has two threads: one computes while the other saves the vectors of the previous chunk. If the
-    caller stops early (an error, SIGTERM), the chunks in progress are finished and saved first.
+    Each encoder has two threads: one computes while the other saves the vectors of the previous chunk. A GPU has a
+    third one: while one thread waits for vectors, another queues the chunk after them, so that the GPU always has
+    work. If the caller stops early (an error, SIGTERM), the chunks in progress are finished and saved first.
     """
     free: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
     for encoder in encoders:
@@ -173,13 +208,20 @@ def _embed_ahead(
             if stopping.is_set():
                 raise CancelledError
             began = time.perf_counter()
-            vectors = encoder.encode(chunk.tokens, report)
-            seconds = time.perf_counter() - began
+            fetch = encoder.begin(chunk.tokens, report)
         finally:
             free.put(encoder)
-        return save(chunk, vectors, seconds)
+        vectors = fetch()
+        with timing:
+            # A chunk that was queued early has waited for the one before it.
+            now = time.perf_counter()
+            seconds = now - max(began, finished[encoder])
+            finished[encoder] = now
+        return save(encoder, chunk, vectors, seconds)
 
-    threads = 2 * len(encoders)
+    timing = threading.Lock()
+    finished = dict.fromkeys(encoders, 0.0)
+    threads = sum(3 if encoder.device.type == "cuda" else 2 for encoder in encoders)
     waiting: collections.deque[Future[Piece]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
