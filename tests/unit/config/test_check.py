@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +290,7 @@ def table(config: Config) -> Config:
         ("corpus.columns.text", "title"),
         ("corpus.columns.category 0", "field"),
         ("corpus.columns.id", "it's {no}"),
+        ("corpus.columns.id", ...),
     ],
 )
 def test_allowed_value_for_a_table_passes(
@@ -305,8 +307,13 @@ def test_allowed_value_for_a_table_passes(
         ("corpus.columns.id", 0, "Name of the column with the papers' ids."),
         ("corpus.columns.text", [], "Name of the column with the texts, or a list of names"),
         ("corpus.columns.text[0]", "", "Name of a column."),
-        ("corpus.columns.category 0", "", "Name of the column with the coarser label."),
-        ("corpus.columns.category 1", ["a"], "Name of the column with the finer label."),
+        ("corpus.columns.category 0", "", "Name of the column with the coarsest label."),
+        (
+            "corpus.columns.category 1",
+            ["a"],
+            "Name of the column with the labels of the next level.",
+        ),
+        ("corpus.columns.category 2", 1, "Name of the column with the labels of this level."),
         (
             "corpus.columns",
             "label",
@@ -326,10 +333,35 @@ def test_wrong_value_for_a_table_is_reported(
     assert error.startswith(f"{path}: {value!r} is not allowed. {expected}")
 
 
-@pytest.mark.parametrize("key", COLUMNS)
-def test_missing_column_is_reported(key: str, table: Config, tmp_path: Path) -> None:
-    (error,) = errors(changed(table, f"corpus.columns.{key}", ...), tmp_path)
-    assert error.startswith(f"corpus.columns: {key!r} is a required property")
+def test_missing_text_is_reported(table: Config, tmp_path: Path) -> None:
+    (error,) = errors(changed(table, "corpus.columns.text", ...), tmp_path)
+    assert error.startswith("corpus.columns: 'text' is a required property")
+
+
+@pytest.mark.parametrize(
+    ("depths", "error"),
+    [
+        ([0], None),
+        ([1], None),
+        ([1, 0], None),
+        (range(12), None),
+        ([], "corpus.columns: no column of labels. Name that of category 0"),
+        ([0, 2], "corpus.columns: category 1 is missing. The levels begin at category 0"),
+        ([2], "corpus.columns: category 0, category 1 is missing."),
+        ([1, 2], "corpus.columns: category 0 is missing."),
+        (
+            [0, 100],
+            "corpus.columns: unknown key 'category 100'. Allowed here: id, text, category 0",
+        ),
+    ],
+)
+def test_levels_leave_none_out(
+    depths: Sequence[int], error: str | None, table: Config, tmp_path: Path
+) -> None:
+    columns = {"text": "t", **{f"category {depth}": f"c{depth}" for depth in depths}}
+    found = errors(changed(table, "corpus.columns", columns), tmp_path)
+    assert len(found) == (error is not None)
+    assert "".join(found).startswith(error or "")
 
 
 def test_table_without_columns_is_reported(table: Config, tmp_path: Path) -> None:

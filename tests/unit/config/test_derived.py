@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.config import derived
 from arxiv_embeddings.config.derived import (
     category_prefixes,
     check_sample_size,
@@ -37,6 +38,16 @@ def test_categories_are_prefixes() -> None:
 @pytest.mark.parametrize("corpus", [WOS, {**WOS, "categories": "all"}])
 def test_all_categories_need_no_prefix(corpus: dict[str, Any]) -> None:
     assert category_prefixes(corpus) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "levels"), [([], 2), ([0], 1), ([1], 2), ([0, 1], 2), ([2, 0, 1], 3), (range(11), 11)]
+)
+def test_levels_are_two_unless_a_table_names_others(named: list[int], levels: int) -> None:
+    columns = {"text": "t", **{f"category {depth}": "c" for depth in named}}
+    expected = [f"category {depth}" for depth in range(levels)]
+    assert derived.levels({"format": "table", "columns": columns}) == expected
+    assert derived.levels(WOS) == ["category 0", "category 1"]
 
 
 def test_size_of_a_folder_is_the_sum_of_its_three_files(folder: Path) -> None:

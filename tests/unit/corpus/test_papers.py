@@ -8,7 +8,10 @@ from arxiv_embeddings.corpus.papers import level_columns
     ("names", "levels"),
     [
         (["id", "category 1", "topic", "category 0"], ["category 0", "category 1"]),
-        ([f"category {depth}" for depth in reversed(range(12))], [f"category {d}" for d in range(12)]),
+        (
+            [f"category {depth}" for depth in reversed(range(12))],
+            [f"category {d}" for d in range(12)],
+        ),
         (["category 0"], ["category 0"]),
         # The levels begin at 0 and leave none out.
         (["category 0", "category 2"], ["category 0"]),

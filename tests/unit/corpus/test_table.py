@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def test_csv_and_parquet_give_what_was_written(
         path = write(folder / write.__name__, rows)
         reader = TableReader(path, (), Columns.of(CONFIG))
         papers = list(reader.papers())
-        assert [(name, text, label) for name, text, _, _, label in papers] == [
+        assert [(paper[0], paper[1], paper[-1]) for paper in papers] == [
             (name, f"{title} {abstract}", label) for label, abstract, _, title, name in complete
         ]
         assert reader.tally.read == len(rows)
@@ -145,6 +146,50 @@ def test_text_may_be_one_column_and_category_0_its_own(tmp_path: Path) -> None:
     assert list(papers["topic"]) == ['A "grammar"', "Pixels"]
     assert list(papers["category 0"]) == ["1999", "2003"]
     assert list(papers["category 1"]) == ["cs.CL", "cs.CV"]
+
+
+LEVELS = ("label", "year", "title", "abstract")
+
+
+@pytest.mark.parametrize("write", [write_csv, write_parquet])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_a_hierarchy_has_any_number_of_levels(
+    depth: int, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Columns of HEADER: label, abstract, year, title, no; the levels are the first of LEVELS."""
+    rows = [["A", "w", "x", "y", "1"], ["A", "v", "x", "y", "2"], ["B", "u", "z", "t", "3"]]
+    levels = {f"category {level}": LEVELS[level] for level in range(depth)}
+    path = write(tmp_path / "table", rows)
+    reader = TableReader(path, (), Columns.of({"text": "no", **levels}))
+    report = filter_papers(reader, 0, tmp_path / "papers")
+    papers = pq.read_table(tmp_path / "papers")
+    assert papers.column_names == ["id", "topic", "categories", *levels]
+    cells = [dict(zip(HEADER, row, strict=True)) for row in rows]
+    labels = {level: [row[name] for row in cells] for level, name in levels.items()}
+    finest = labels[f"category {depth - 1}"]
+    expected = {"id": ["1", "2", "3"], "topic": ["1", "2", "3"], "categories": finest, **labels}
+    assert papers.to_pydict() == expected
+    counts = {level: dict(Counter(own)) for level, own in labels.items()}
+    assert report["papers_per_category"] == counts[f"category {depth - 1}"]
+    assert report.get("papers_per_level") == (None if depth == 2 else counts)
+
+
+def test_without_a_column_of_ids_the_number_of_the_record_is_the_id(tmp_path: Path) -> None:
+    """Bad records and records of other categories count, so that the choice of papers changes no id."""
+    rows = [*ROWS, ["cs.CL", "", "", "t", "4"], ["cs.CL", "a\na", "", "t", "5"], ROWS[0]]
+    columns = Columns.of({"text": "abstract", "category 1": "label"})
+    for write in (write_csv, write_parquet):
+        reader = TableReader(write(tmp_path / "table", rows), ("cs.",), columns)
+        assert [paper[0] for paper in reader.papers()] == ["1", "3", "5", "6"]
+
+
+def test_a_label_of_any_level_under_two_labels_is_refused(tmp_path: Path) -> None:
+    rows = [["A", "p", "x", "t", "1"], ["A", "q", "y", "t", "2"], ["B", "r", "x", "t", "3"]]
+    columns = {"text": "title", "category 0": "label", "category 1": "year", "category 2": "no"}
+    reader = TableReader(write_csv(tmp_path / "table", rows), (), Columns.of(columns))
+    message = "category 1 'x' of .* under category 0 'A' and, in line 4, under 'B'"
+    with pytest.raises(InputError, match=message):
+        list(reader.papers())
 
 
 def test_label_under_two_labels_is_refused(tmp_path: Path) -> None:

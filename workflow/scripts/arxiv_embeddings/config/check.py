@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 
 from ..common.errors import InputError
-from .derived import WOS_FILES, snapshot_files
+from .derived import WOS_FILES, levels, snapshot_files
 
 # JSON Schema accepts 100.0 as an integer, but counts must be written without a decimal point.
 VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
@@ -25,7 +25,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Path]) -> None:
-    """Report all errors of ``config``: those against the schema or, if there are none, those of the models.
+    """Report all errors of ``config``: those against the schema or, if there are none, those of columns and models.
 
     Snakemake passes values in braces after ``--config`` as strings (``sample={size: 100}`` gives
     ``"100"``). Numbers and booleans among them are replaced in ``config`` by their parsed values.
@@ -42,6 +42,7 @@ def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Pa
     _parse_strings(config, schema)
     errors = list(_schema_errors(config, schema))
     if not errors:
+        errors += _level_errors(config["corpus"])
         errors += _model_errors(config["models"], folders)
     if errors:
         raise InputError("\n".join(["The config has errors:", *(f"  {error}" for error in errors)]))
@@ -68,7 +69,10 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
         place = f"{path}: " if path else ""
         if error.validator == "additionalProperties":
             known = error.schema["properties"]
+            patterns = error.schema.get("patternProperties", {})
             for key in sorted(set(error.instance) - set(known), key=str):
+                if any(re.search(pattern, str(key)) for pattern in patterns):
+                    continue
                 yield f"{place}unknown key {key!r}. Allowed here: {', '.join(known)}."
         elif error.validator == "required":
             yield f"{place}{error.message}. {error.schema.get('description', '')}"
@@ -80,6 +84,22 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
                 else ""
             )
             yield f"{place}{error.instance!r} is not allowed. {allowed}{keys}"
+
+
+def _level_errors(corpus: dict[str, Any]) -> Iterator[str]:
+    """Report levels of a table that are missing between or above those named. Category 1 may stand alone."""
+    columns = corpus.get("columns")
+    if columns is None:
+        return
+    named = [name for name in columns if name.startswith("category ")]
+    missing = [name for name in levels(corpus) if name not in columns]
+    if not named:
+        yield "corpus.columns: no column of labels. Name that of category 0, category 1 and so on, the coarsest first."
+    elif missing and named != ["category 1"]:
+        yield (
+            f"corpus.columns: {', '.join(missing)} is missing. The levels begin at category 0, the coarsest, and leave "
+            "none out."
+        )
 
 
 def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iterator[str]:

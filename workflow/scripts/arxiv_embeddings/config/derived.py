@@ -51,6 +51,13 @@ def category_prefixes(corpus: dict[str, Any]) -> list[str]:
     return [] if wanted == "all" else list(wanted)
 
 
+def levels(corpus: dict[str, Any]) -> list[str]:
+    """Return the levels of the corpus's hierarchy, the coarsest first: two, unless a table names others."""
+    named = (name for name in corpus.get("columns") or {} if name.startswith("category "))
+    finest = max((int(name.removeprefix("category ")) for name in named), default=1)
+    return [f"category {depth}" for depth in range(finest + 1)]
+
+
 def snapshot_files(path: Path, corpus_format: str) -> list[Path]:
     """Return the files of the snapshot ``path``: three in a folder for the format wos, else ``path``."""
     return [path / name for name in WOS_FILES] if corpus_format == "wos" else [path]

@@ -9,7 +9,7 @@ import msgspec
 
 from ..common.errors import InputError
 from ..common.progress import Progress
-from .filtering import Paper, Tally
+from .filtering import Paper, Tally, schema_of
 from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
@@ -181,6 +181,8 @@ def paper_of(record: Record) -> Paper:
 
 class ArxivReader:
     """Reads the wanted papers of a plain or packed snapshot and counts the other records."""
+
+    schema = schema_of(levels=2)
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
         self.path = path

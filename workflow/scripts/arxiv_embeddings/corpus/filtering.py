@@ -17,18 +17,10 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 from ..common.files import naming
+from .papers import level_columns, repeated_columns
 
 log = logging.getLogger(__name__)
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("id", "topic", "categories", "category 0", "category 1")]
-)
-PARQUET_OPTIONS = {
-    "compression": "zstd",
-    "compression_level": 1,
-    "use_dictionary": SCHEMA.names[2:],
-    "write_statistics": SCHEMA.names[2:],
-}
 # About 10 MB of text.
 ROWS_PER_GROUP = 8_192
 # Number of line numbers kept for each kind of bad record.
@@ -38,8 +30,25 @@ SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
 # Number of repeated ids compared at a time; they need several hundred bytes each.
 IDS_COMPARED = 1 << 17
 
-# The columns of SCHEMA.
-Paper = tuple[str, str, str, str, str]
+# The columns of a reader's schema.
+Paper = tuple[str, ...]
+
+
+def schema_of(levels: int) -> pa.Schema:
+    """Return the columns of papers whose hierarchy has this number of levels."""
+    names = ("id", "topic", "categories", *(f"category {depth}" for depth in range(levels)))
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how papers with these columns are written."""
+    repeated = repeated_columns(schema.names)
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": repeated,
+        "write_statistics": repeated,
+    }
 
 
 class Tally:
@@ -106,6 +115,7 @@ class Reader(Protocol):
     """A reader of one corpus format, which reads the corpus once from start to end."""
 
     path: Path
+    schema: pa.Schema
 
     @property
     def tally(self) -> Tally:
@@ -137,7 +147,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
         InputError: the corpus is unreadable or truncated, too many records are bad, or none is wanted.
     """
     log.info("Filtering %s.", reader.path)
-    id_hashes, per_category = _write_papers(reader.papers(), papers_path)
+    id_hashes, per_level = _write_papers(reader, papers_path)
     tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
     duplicates, repeated = _duplicate_ids(papers_path, id_hashes)
@@ -148,7 +158,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
             ", ".join(repeated),
         )
     log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
-    return {
+    report = {
         "snapshot": reader.source(),
         "categories": list(filter(None, tally.prefixes)),
         "records": {
@@ -159,27 +169,37 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
         "bad_lines": dict(sorted(tally.bad_lines.items())),
         "blank_lines": tally.blank,
         "duplicate_ids": duplicates,
-        "papers_per_category": dict(sorted(per_category.items())),
+        "papers_per_category": dict(sorted(per_level[-1].items())),
     }
+    # With two levels, the report is as it was before there were others.
+    if len(per_level) != 2:
+        report["papers_per_level"] = {
+            f"category {depth}": dict(sorted(counts.items()))
+            for depth, counts in enumerate(per_level)
+        }
+    return report
 
 
 def _write_papers(
-    papers: Iterator[Paper], papers_path: Path
-) -> tuple["array[int]", collections.Counter[str]]:
-    """Write the papers in row groups; return the 64-bit hashes of their ids, and the counts per category 1."""
+    reader: Reader, papers_path: Path
+) -> tuple["array[int]", list[collections.Counter[str]]]:
+    """Write the papers in row groups; return the 64-bit hashes of their ids, and the papers per label of each level."""
+    papers, schema = reader.papers(), reader.schema
     id_hashes = array("q")
-    per_category: collections.Counter[str] = collections.Counter()
+    levels = [schema.get_field_index(name) for name in level_columns(schema.names)]
+    per_level = [collections.Counter[str]() for _ in levels]
 
     def write(group: list[Paper]) -> None:
         columns = list(zip(*group, strict=True))
-        per_category.update(columns[-1])
+        for counts, level in zip(per_level, levels, strict=True):
+            counts.update(columns[level])
         id_hashes.extend(map(hash, columns[0]))
         with naming(papers_path):
-            writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+            writer.write_table(pa.table(list(map(pa.array, columns)), schema=schema))
 
     # Compression releases the GIL, so one thread writes a group while the next one is read.
     with (
-        pq.ParquetWriter(papers_path, SCHEMA, **PARQUET_OPTIONS) as writer,
+        pq.ParquetWriter(papers_path, schema, **parquet_options(schema)) as writer,
         ThreadPoolExecutor(1) as pool,
     ):
         written = None
@@ -189,7 +209,7 @@ def _write_papers(
             written = pool.submit(write, group)
         if written is not None:
             written.result()
-    return id_hashes, per_category
+    return id_hashes, per_level
 
 
 def _check(reader: Reader, kept: int, max_bad_records: float) -> None:

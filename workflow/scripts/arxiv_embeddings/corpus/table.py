@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pyarrow.parquet as pq
 from ..common.errors import InputError
 from ..common.files import file_sha256
 from ..common.progress import Progress
-from .filtering import Paper, Tally
+from ..config.derived import levels
+from .filtering import Paper, Tally, schema_of
 from .streams import LONGEST_LINE, PackedFile
 
 # The values of a record, by column: text, or None.
@@ -29,29 +31,41 @@ class Columns:
     """The names of a table's columns, by their contents.
 
     Attributes:
-        id: column of the papers' ids.
+        id: column of the papers' ids; None if the id is the number of the record.
         texts: columns of the text to embed; several are joined by a space.
-        category_1: column of the finer label.
-        category_0: column of the coarser label; None if that is the part of the finer one before its dot.
+        labels: columns of the labels, the coarsest level first.
+        is_dotted: whether ``labels`` names the finer of two levels alone, and the coarser label is the part of
+            the finer one before its first dot.
     """
 
-    id: str
+    id: str | None
     texts: tuple[str, ...]
-    category_1: str
-    category_0: str | None = None
+    labels: tuple[str, ...]
+    is_dotted: bool
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "Columns":
         """Return the columns that ``corpus.columns`` of the config names."""
         text = config["text"]
-        texts = (text,) if isinstance(text, str) else tuple(text)
-        return cls(config["id"], texts, config["category 1"], config.get("category 0"))
+        names = levels({"columns": config})
+        labels = tuple(config[name] for name in names if name in config)
+        return cls(
+            id=config.get("id"),
+            texts=(text,) if isinstance(text, str) else tuple(text),
+            labels=labels,
+            is_dotted=len(labels) < len(names),
+        )
 
     @property
     def names(self) -> list[str]:
         """All names, each once."""
-        names = [self.id, *self.texts, self.category_0, self.category_1]
+        names = [self.id, *self.texts, *self.labels]
         return [name for name in dict.fromkeys(names) if name is not None]
+
+    def labels_of(self, cells: Cells) -> list[str]:
+        """Return the labels of a record, the coarsest first."""
+        labels = [cells[name] for name in self.labels]
+        return [labels[0].split(".", 1)[0], *labels] if self.is_dotted else labels
 
 
 class TableReader:
@@ -60,11 +74,12 @@ class TableReader:
     A CSV file is UTF-8, plain or packed, with a header, commas, and quotes around cells that contain a
     comma, a line break or a (doubled) quote, as in RFC 4180. Parquet is detected from the first bytes.
     Texts are not changed. The number of a record is the line on which it begins, or its row in a Parquet
-    file, from 1. The prefixes are those of category 1.
+    file, from 1. The prefixes, and the ``categories`` of a paper, are those of the finest level.
     """
 
     def __init__(self, path: Path, prefixes: Sequence[str], columns: Columns) -> None:
         self.path = path
+        self.schema = schema_of(len(columns.labels) + columns.is_dotted)
         self.tally = Tally(prefixes)
         self._columns = columns
         self._file = PackedFile(path, "table")
@@ -75,26 +90,23 @@ class TableReader:
 
         Raises:
             InputError: the table is damaged, a column is missing or contains neither text nor integers,
-                or a category 1 occurs under two values of category 0.
+                or a label occurs under two labels of the level above.
         """
         columns, tally = self._columns, self.tally
-        parents: dict[str, str] = {}
+        parents: list[dict[str, str]] = [{} for _ in columns.labels]
         for number, cells in self._parquet() if self._is_parquet else self._csv():
             tally.read += 1
             if not cells:
                 tally.count_bad(number, "wrong_number_of_cells")
-            elif tally.is_complete(number, cells) and tally.wants(cells[columns.category_1]):
-                label = cells[columns.category_1]
-                parent = cells[columns.category_0] if columns.category_0 else label.split(".", 1)[0]
-                if parents.setdefault(label, parent) != parent:
-                    raise InputError(
-                        f"corpus.columns: category 1 {label!r} of {self.path} occurs under category 0 "
-                        f"{parents[label]!r} and, in line {number:,}, under {parent!r}. Make the labels of "
-                        f"category 1 unique: write, for example, '{parent}.{label}' to a new column, and name "
-                        "this column in corpus.columns."
-                    )
+            elif tally.is_complete(number, cells) and tally.wants(cells[columns.labels[-1]]):
+                labels = columns.labels_of(cells)
+                for depth, (parent, label) in enumerate(itertools.pairwise(labels), start=1):
+                    known = parents[depth - 1].setdefault(label, parent)
+                    if known != parent:
+                        raise self._ambiguous(number, depth, label, known, parent)
                 text = " ".join(cells[name] for name in columns.texts)
-                yield cells[columns.id], text, label, parent, label
+                name = str(tally.read) if columns.id is None else cells[columns.id]
+                yield name, text, labels[-1], *labels
 
     def source(self) -> dict[str, Any]:
         """Return name, bytes, sha256 and packing of the table. Call it after reading.
@@ -166,6 +178,16 @@ class TableReader:
         raise InputError(
             f"corpus.columns: {self.path} has {'several columns' if name in names else 'no column'} "
             f"{name!r}. Its columns: {shown}{more}. Set corpus.columns to columns that occur once."
+        )
+
+    def _ambiguous(
+        self, number: int, depth: int, label: str, known: str, parent: str
+    ) -> InputError:
+        """Return an error for a label of level ``depth`` that occurs under two labels of the level above."""
+        return InputError(
+            f"corpus.columns: category {depth} {label!r} of {self.path} occurs under category {depth - 1} "
+            f"{known!r} and, in line {number:,}, under {parent!r}. Make the labels of category {depth} unique: "
+            f"write, for example, '{parent}.{label}' to a new column, and name this column in corpus.columns."
         )
 
     def _check_type(self, name: str, kind: pa.DataType) -> None:

@@ -9,7 +9,7 @@ from ..common.errors import InputError
 from ..common.files import sums_sha256
 from ..common.progress import Progress
 from ..config.derived import WOS_FILES, snapshot_files
-from .filtering import Paper, Tally
+from .filtering import Paper, Tally, schema_of
 from .streams import PackedFile
 
 
@@ -22,6 +22,8 @@ class WosReader:
     ``5.12``. The published files are UTF-8; the two label files have Windows line ends except after the
     last line.
     """
+
+    schema = schema_of(levels=2)
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
         missing = [name for name in WOS_FILES if not (path / name).is_file()]
