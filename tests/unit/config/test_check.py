@@ -151,7 +151,7 @@ WRONG: dict[str, list[Any]] = {
     "corpus.categories": [[], "cs.", None, ["cs.", "cs."]],
     "corpus.categories[0]": ["", "cs. physics.", 1],
     "corpus.max_bad_records": [-0.1, 1.1, "few", None],
-    "snapshot": ["", None, ["a.json"]],
+    "snapshot": ["", None, []],
     "models": [[], {}, None, "minilm"],
     "models[0].label": ["", "a/b", "..", ".", "-x", "a b", "a\\b", "é", 7, None],
     "models[0].name": ["", None, 7],
@@ -291,6 +291,8 @@ def table(config: Config) -> Config:
         ("corpus.columns.category 0", "field"),
         ("corpus.columns.id", "it's {no}"),
         ("corpus.columns.id", ...),
+        ("corpus.columns.distinct", "title"),
+        ("corpus.columns.full_labels", True),
     ],
 )
 def test_allowed_value_for_a_table_passes(
@@ -378,6 +380,15 @@ def test_columns_are_refused_for_other_formats(kind: Any, table: Config, tmp_pat
     (error,) = errors(other, tmp_path)
     message = f"corpus.columns: {COLUMNS!r} is not allowed. Only corpus.format table has columns."
     assert error == f"{message} Remove the key, or set corpus.format to table."
+
+
+def test_only_a_table_may_have_several_files(table: Config, tmp_path: Path) -> None:
+    table["snapshot"] = ["train.csv", "val.csv"]
+    assert errors(table, tmp_path) == []
+    for kind in ("arxiv", "wos"):
+        corpus = {"name": "a", "format": kind, "categories": "all"}
+        (error,) = errors({**table, "corpus": corpus}, tmp_path)
+        assert error.startswith("snapshot: only corpus.format table can have a list of files.")
 
 
 def test_only_arxiv_needs_categories(table: Config, tmp_path: Path) -> None:

@@ -84,10 +84,20 @@ def test_the_shortest_file_of_a_web_of_science_set_decides(tmp_path: Path) -> No
     assert most_papers(tmp_path, "wos") == 10
 
 
-@pytest.mark.parametrize("start", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"])
+@pytest.mark.parametrize("start", derived.PACKINGS)
 def test_the_size_of_a_packed_snapshot_tells_nothing(start: bytes, tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(start + bytes(100))
     assert most_papers(tmp_path / "packed", "arxiv") is None
+
+
+def test_the_papers_of_several_tables_add_up(tmp_path: Path) -> None:
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for file in files:
+        file.write_text("a,b\n" * 10)
+    assert most_papers(files, "table") == 20
+    assert snapshot_bytes(files, {"format": "table"}) == 80
+    files[1].write_bytes(b"PAR1" + bytes(100))
+    assert most_papers(files, "table") is None
 
 
 def test_summary_shows_format_and_categories(folder: Path) -> None:

@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 
 from ..common.errors import InputError
-from .derived import WOS_FILES, levels, snapshot_files
+from .derived import WOS_FILES, Snapshot, levels, snapshot_files
 
 # JSON Schema accepts 100.0 as an integer, but counts must be written without a decimal point.
 VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
@@ -42,7 +42,7 @@ def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Pa
     _parse_strings(config, schema)
     errors = list(_schema_errors(config, schema))
     if not errors:
-        errors += _level_errors(config["corpus"])
+        errors += _corpus_errors(config["corpus"], config["snapshot"])
         errors += _model_errors(config["models"], folders)
     if errors:
         raise InputError("\n".join(["The config has errors:", *(f"  {error}" for error in errors)]))
@@ -86,8 +86,13 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
             yield f"{place}{error.instance!r} is not allowed. {allowed}{keys}"
 
 
-def _level_errors(corpus: dict[str, Any]) -> Iterator[str]:
-    """Report levels of a table that are missing between or above those named. Category 1 may stand alone."""
+def _corpus_errors(corpus: dict[str, Any], snapshot: str | list[str]) -> Iterator[str]:
+    """Report several files of a corpus that has one, and levels of a table that are left out.
+
+    Category 1 may stand alone.
+    """
+    if isinstance(snapshot, list) and corpus.get("format") != "table":
+        yield "snapshot: only corpus.format table can have a list of files. Name one file or folder."
     columns = corpus.get("columns")
     if columns is None:
         return
@@ -130,9 +135,13 @@ def _listed(folders: Sequence[Path]) -> str:
     return " or ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
 
 
-def check_snapshot(name: str, folders: Sequence[Path], corpus_format: str = "arxiv") -> None:
-    """Fail if none of ``folders`` contains the snapshot ``name`` of the format ``corpus_format``."""
-    if find_snapshot(name, folders, corpus_format):
+def check_snapshot(
+    names: str | list[str], folders: Sequence[Path], corpus_format: str = "arxiv"
+) -> None:
+    """Fail if none of ``folders`` contains the snapshot, or one of its files, of the format ``corpus_format``."""
+    names = [names] if isinstance(names, str) else names
+    name = next((one for one in names if not find_snapshot(one, folders, corpus_format)), None)
+    if name is None:
         return
     missing, wanted = {
         "arxiv": (f"no {name!r}", "the metadata file"),
@@ -145,13 +154,22 @@ def check_snapshot(name: str, folders: Sequence[Path], corpus_format: str = "arx
     )
 
 
-def find_snapshot(name: str, folders: Sequence[Path], corpus_format: str) -> Path | None:
-    """Return the path of the snapshot in the first of ``folders`` that has all its files, or None."""
+def find_snapshot(
+    names: str | list[str], folders: Sequence[Path], corpus_format: str
+) -> Snapshot | None:
+    """Return the path of the snapshot in the first of ``folders`` that has it, or None.
+
+    For a list of files, return their paths, each in the first folder that has it, or None if one is nowhere.
+    """
 
     def is_complete(path: Path) -> bool:
         return all(file.is_file() for file in snapshot_files(path, corpus_format))
 
-    return find_input(name, folders, is_complete)
+    if isinstance(names, str):
+        return find_input(names, folders, is_complete)
+    found = [find_input(name, folders, is_complete) for name in names]
+    paths = [path for path in found if path is not None]
+    return paths if len(paths) == len(names) else None
 
 
 def find_input(name: str, folders: Sequence[Path], is_input: Callable[[Path], bool]) -> Path | None:

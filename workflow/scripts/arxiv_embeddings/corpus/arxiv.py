@@ -185,7 +185,7 @@ class ArxivReader:
     schema = schema_of(levels=2)
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
-        self.path = path
+        self.name = str(path)
         self.tally = self._filter = RecordFilter(prefixes)
         self._snapshot = PackedFile(path, "snapshot")
 
@@ -207,7 +207,7 @@ class ArxivReader:
             for block in snapshot.line_blocks():
                 if snapshot.cut_line and is_cut(block):
                     raise InputError(
-                        f"The snapshot {self.path} ends in the middle of a record "
+                        f"The snapshot {self.name} ends in the middle of a record "
                         f"(line {self._filter.lines + 1:,}): the download was cut. Download it again."
                     )
                 yield self._filter.select(block)

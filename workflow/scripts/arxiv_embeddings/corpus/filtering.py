@@ -32,6 +32,8 @@ IDS_COMPARED = 1 << 17
 
 # The columns of a reader's schema.
 Paper = tuple[str, ...]
+# Where a record is: the number of its line, with the name of the file before it if there are several.
+Place = int | str
 
 
 def schema_of(levels: int) -> pa.Schema:
@@ -61,37 +63,40 @@ class Tally:
         other: number of records of other categories so far.
         blank: number of blank lines so far, which are not records.
         bad: number of unreadable records so far, by reason.
-        bad_lines: the first line numbers (from 1) for each of these reasons.
+        bad_lines: the first places for each of these reasons: line numbers from 1, with the name of the file
+            (``train.csv:7``) if there are several.
+        repeated: number of records so far that repeat a value which must be distinct; None if none must.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         self.prefixes = tuple(prefixes) or ("",)
         self.read = self.other = self.blank = 0
         self.bad: collections.Counter[str] = collections.Counter()
-        self.bad_lines: dict[str, list[int]] = {}
+        self.bad_lines: dict[str, list[Place]] = {}
+        self.repeated: int | None = None
 
-    def count_bad(self, number: int, reason: str) -> None:
-        """Count the record on line ``number`` as unreadable."""
+    def count_bad(self, place: Place, reason: str) -> None:
+        """Count the record at ``place`` as unreadable."""
         self.bad[reason] += 1
         shown = self.bad_lines.setdefault(reason, [])
         if len(shown) < LINES_SHOWN:
-            shown.append(number)
-            log.warning("Line %d is not a readable record: %s.", number, reason)
+            shown.append(place)
+            log.warning("Line %s is not a readable record: %s.", place, reason)
 
-    def is_complete(self, number: int, cells: Mapping[str, str | None]) -> bool:
-        """Return whether the record on line ``number`` is complete; if not, count it with the reason.
+    def is_complete(self, place: Place, cells: Mapping[str, str | None]) -> bool:
+        """Return whether the record at ``place`` is complete; if not, count it with the reason.
 
         Args:
-            number: the line, from 1.
+            place: of the record, for the report.
             cells: all required values, by name. None and blank values are missing (``no_<name>``); a lone
                 surrogate stands for a byte that is not valid UTF-8 (``not_utf8``).
         """
         for name, text in cells.items():
             if text is None or not text.strip():
-                self.count_bad(number, f"no_{name}")
+                self.count_bad(place, f"no_{name}")
                 return False
             if not is_unicode(text):
-                self.count_bad(number, "not_utf8")
+                self.count_bad(place, "not_utf8")
                 return False
         return True
 
@@ -112,9 +117,14 @@ def is_unicode(text: str) -> bool:
 
 
 class Reader(Protocol):
-    """A reader of one corpus format, which reads the corpus once from start to end."""
+    """A reader of one corpus format, which reads the corpus once from start to end.
 
-    path: Path
+    Attributes:
+        name: the paths of the corpus, for messages.
+        schema: the columns of its papers.
+    """
+
+    name: str
     schema: pa.Schema
 
     @property
@@ -146,7 +156,7 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     Raises:
         InputError: the corpus is unreadable or truncated, too many records are bad, or none is wanted.
     """
-    log.info("Filtering %s.", reader.path)
+    log.info("Filtering %s.", reader.name)
     id_hashes, per_level = _write_papers(reader, papers_path)
     tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
@@ -164,7 +174,11 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
         "records": {
             "read": tally.read,
             "kept": kept,
-            "dropped": {"other_category": tally.other, **dict(sorted(tally.bad.items()))},
+            "dropped": {
+                "other_category": tally.other,
+                **({} if tally.repeated is None else {"repeated": tally.repeated}),
+                **dict(sorted(tally.bad.items())),
+            },
         },
         "bad_lines": dict(sorted(tally.bad_lines.items())),
         "blank_lines": tally.blank,
@@ -223,17 +237,17 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
             for reason, count in sorted(tally.bad.items())
         )
         raise InputError(
-            f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
+            f"{bad:,} of {tally.read:,} records of {reader.name} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
             f"{SPLIT * ('several_records_on_a_line' in tally.bad)}"
             "Download or repair the snapshot, or raise corpus.max_bad_records to skip these records."
         )
     if kept == 0:
         raise InputError(
-            f"None of the {tally.read:,} records of {reader.path} has categories that start with "
+            f"None of the {tally.read:,} records of {reader.name} has categories that start with "
             f"{' or '.join(map(repr, tally.prefixes))}. Check corpus.categories, or set it to all."
             if tally.other
-            else f"{reader.path} contains no readable record. Set 'snapshot' in the config to the corpus."
+            else f"{reader.name} contains no readable record. Set 'snapshot' in the config to the corpus."
         )
 
 
