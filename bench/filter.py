@@ -37,11 +37,12 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 from arxiv_embeddings.corpus.arxiv import ArxivReader, RecordFilter
-from arxiv_embeddings.corpus.filtering import PARQUET_OPTIONS, SCHEMA, filter_papers
+from arxiv_embeddings.corpus.filtering import filter_papers, parquet_options, schema_of
 from arxiv_embeddings.corpus.streams import BLOCK
 
 PREFIXES = ("cs.", "physics.")
 FIELDS = ("id", "title", "abstract", "categories")
+SCHEMA = schema_of(levels=2)
 
 
 def notebook(path: Path, papers: Path) -> int:
@@ -68,7 +69,7 @@ def with_pyarrow(path: Path, papers: Path) -> int:
         parse_options=pj.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
     )
     kept = 0
-    with pq.ParquetWriter(papers, SCHEMA, **PARQUET_OPTIONS) as writer:
+    with pq.ParquetWriter(papers, SCHEMA, **parquet_options(SCHEMA)) as writer:
         for batch in reader:
             tests = [pc.starts_with(batch["categories"], prefix) for prefix in PREFIXES]
             batch = batch.filter(functools.reduce(pc.or_, tests))

@@ -116,3 +116,27 @@ def test_table(workflow: Workflow, records: list[dict[str, Any]]) -> None:
         "resources/table has no column 'topic'. Its columns: 'year', \"it's a label\""
         in failed.output
     )
+
+
+def test_several_tables(workflow: Workflow, records: list[dict[str, Any]]) -> None:
+    frame = pd.DataFrame(records)[["title", "abstract", "categories"]]
+    names = ["resources/it's a.csv", "resources/{b}.parquet"]
+    frame[:20].to_csv(workflow.folder / names[0], index=False)
+    frame[20:].to_parquet(workflow.folder / names[1], index=False)
+    columns = {"text": "abstract", "category 0": "categories", "distinct": "title"}
+    corpus = {"name": "test", "format": "table", "categories": "all", "columns": columns}
+    settings: dict[str, Any] = {"snapshot": names, "corpus": corpus, **SIZE}
+    run = workflow.run("--until", "filter_papers", **settings)
+    assert run.jobs == FILTER
+    assert f"Snapshot  {', '.join(names)}" in run.output
+    papers = pd.read_parquet(workflow.results / "papers.parquet")
+    first = frame.drop_duplicates("title")
+    assert papers.columns.tolist() == ["id", "topic", "categories", "category 0"]
+    assert papers["id"].tolist() == [str(row + 1) for row in first.index]
+    assert papers["topic"].tolist() == first["abstract"].tolist()
+    assert workflow.run("--until", "filter_papers", **settings).jobs == {}
+    frame[20:25].to_parquet(workflow.folder / names[1], index=False)
+    assert workflow.run("--until", "filter_papers", **settings).jobs == FILTER
+    (workflow.folder / names[1]).unlink()
+    run = workflow.run(code=1, **settings)
+    assert "snapshot: there is no 'resources/{b}.parquet' in" in run.output

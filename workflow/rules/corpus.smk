@@ -18,7 +18,7 @@ rule filter_papers:
         mem="2GB",
         runtime="60m",
         # Not an input, because its path and its modification time do not matter. Why it is a resource: see common.smk.
-        snapshot=lambda wildcards: str(SNAPSHOT),
+        snapshot=lambda wildcards: rule_values.snapshot_argument(SNAPSHOT),
     params:
         categories=derived.category_prefixes(config["corpus"]),
         max_bad_records=config["corpus"]["max_bad_records"],

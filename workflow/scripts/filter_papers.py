@@ -7,6 +7,7 @@ from pathlib import Path
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.config.currency import snapshot_identity
+from arxiv_embeddings.config.derived import Snapshot
 from arxiv_embeddings.corpus.arxiv import ArxivReader
 from arxiv_embeddings.corpus.filtering import Reader, filter_papers
 from arxiv_embeddings.corpus.table import Columns, TableReader
@@ -22,6 +23,15 @@ def main(arguments: argparse.Namespace) -> None:
     )
 
 
+def paths(text: str) -> Snapshot:
+    """Return the path or paths that ``--snapshot`` names."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = text
+    return list(map(Path, names)) if isinstance(names, list) else Path(text)
+
+
 def reader(arguments: argparse.Namespace) -> Reader:
     if arguments.format == "wos":
         return WosReader(arguments.snapshot, arguments.categories)
@@ -32,7 +42,12 @@ def reader(arguments: argparse.Namespace) -> Reader:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--snapshot", type=Path, required=True, help="file or folder of the corpus")
+    parser.add_argument(
+        "--snapshot",
+        type=paths,
+        required=True,
+        help="file or folder of the corpus, or several files of a table as a JSON list",
+    )
     parser.add_argument(
         "--format",
         choices=["arxiv", "wos", "table"],

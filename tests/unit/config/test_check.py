@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ WRONG: dict[str, list[Any]] = {
     "corpus.categories": [[], "cs.", None, ["cs.", "cs."]],
     "corpus.categories[0]": ["", "cs. physics.", 1],
     "corpus.max_bad_records": [-0.1, 1.1, "few", None],
-    "snapshot": ["", None, ["a.json"]],
+    "snapshot": ["", None, []],
     "models": [[], {}, None, "minilm"],
     "models[0].label": ["", "a/b", "..", ".", "-x", "a b", "a\\b", "é", 7, None],
     "models[0].name": ["", None, 7],
@@ -289,6 +290,9 @@ def table(config: Config) -> Config:
         ("corpus.columns.text", "title"),
         ("corpus.columns.category 0", "field"),
         ("corpus.columns.id", "it's {no}"),
+        ("corpus.columns.id", ...),
+        ("corpus.columns.distinct", "title"),
+        ("corpus.columns.full_labels", True),
     ],
 )
 def test_allowed_value_for_a_table_passes(
@@ -305,8 +309,13 @@ def test_allowed_value_for_a_table_passes(
         ("corpus.columns.id", 0, "Name of the column with the papers' ids."),
         ("corpus.columns.text", [], "Name of the column with the texts, or a list of names"),
         ("corpus.columns.text[0]", "", "Name of a column."),
-        ("corpus.columns.category 0", "", "Name of the column with the coarser label."),
-        ("corpus.columns.category 1", ["a"], "Name of the column with the finer label."),
+        ("corpus.columns.category 0", "", "Name of the column with the coarsest label."),
+        (
+            "corpus.columns.category 1",
+            ["a"],
+            "Name of the column with the labels of the next level.",
+        ),
+        ("corpus.columns.category 2", 1, "Name of the column with the labels of this level."),
         (
             "corpus.columns",
             "label",
@@ -326,10 +335,35 @@ def test_wrong_value_for_a_table_is_reported(
     assert error.startswith(f"{path}: {value!r} is not allowed. {expected}")
 
 
-@pytest.mark.parametrize("key", COLUMNS)
-def test_missing_column_is_reported(key: str, table: Config, tmp_path: Path) -> None:
-    (error,) = errors(changed(table, f"corpus.columns.{key}", ...), tmp_path)
-    assert error.startswith(f"corpus.columns: {key!r} is a required property")
+def test_missing_text_is_reported(table: Config, tmp_path: Path) -> None:
+    (error,) = errors(changed(table, "corpus.columns.text", ...), tmp_path)
+    assert error.startswith("corpus.columns: 'text' is a required property")
+
+
+@pytest.mark.parametrize(
+    ("depths", "error"),
+    [
+        ([0], None),
+        ([1], None),
+        ([1, 0], None),
+        (range(12), None),
+        ([], "corpus.columns: no column of labels. Name that of category 0"),
+        ([0, 2], "corpus.columns: category 1 is missing. The levels begin at category 0"),
+        ([2], "corpus.columns: category 0, category 1 is missing."),
+        ([1, 2], "corpus.columns: category 0 is missing."),
+        (
+            [0, 100],
+            "corpus.columns: unknown key 'category 100'. Allowed here: id, text, category 0",
+        ),
+    ],
+)
+def test_levels_leave_none_out(
+    depths: Sequence[int], error: str | None, table: Config, tmp_path: Path
+) -> None:
+    columns = {"text": "t", **{f"category {depth}": f"c{depth}" for depth in depths}}
+    found = errors(changed(table, "corpus.columns", columns), tmp_path)
+    assert len(found) == (error is not None)
+    assert "".join(found).startswith(error or "")
 
 
 def test_table_without_columns_is_reported(table: Config, tmp_path: Path) -> None:
@@ -346,6 +380,15 @@ def test_columns_are_refused_for_other_formats(kind: Any, table: Config, tmp_pat
     (error,) = errors(other, tmp_path)
     message = f"corpus.columns: {COLUMNS!r} is not allowed. Only corpus.format table has columns."
     assert error == f"{message} Remove the key, or set corpus.format to table."
+
+
+def test_only_a_table_may_have_several_files(table: Config, tmp_path: Path) -> None:
+    table["snapshot"] = ["train.csv", "val.csv"]
+    assert errors(table, tmp_path) == []
+    for kind in ("arxiv", "wos"):
+        corpus = {"name": "a", "format": kind, "categories": "all"}
+        (error,) = errors({**table, "corpus": corpus}, tmp_path)
+        assert error.startswith("snapshot: only corpus.format table can have a list of files.")
 
 
 def test_only_arxiv_needs_categories(table: Config, tmp_path: Path) -> None:

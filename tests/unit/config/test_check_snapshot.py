@@ -48,6 +48,19 @@ def test_web_of_science_folder_needs_its_three_files(tmp_path: Path) -> None:
         assert find_snapshot("WOS", folders, kind) is None
 
 
+def test_every_file_of_a_list_is_found_or_named(tmp_path: Path) -> None:
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder, name in zip(folders, ("a.csv", "b.csv"), strict=True):
+        folder.mkdir()
+        (folder / name).touch()
+    names = ["b.csv", "a.csv"]
+    check_snapshot(names, folders, "table")
+    assert find_snapshot(names, folders, "table") == [folders[1] / "b.csv", folders[0] / "a.csv"]
+    with pytest.raises(InputError, match=r"there is no 'c.csv' in .* Put the table there"):
+        check_snapshot([*names, "c.csv"], folders, "table")
+    assert find_snapshot([*names, "c.csv"], folders, "table") is None
+
+
 def test_folder_is_not_a_snapshot(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="snapshot: "):
         check_snapshot("", [tmp_path])

@@ -321,6 +321,20 @@ def test_a_folder_is_known_by_the_sums_of_its_files(tmp_path: Path) -> None:
     assert not currency.is_snapshot(record, tmp_path, "wos")
 
 
+def test_several_tables_are_known_by_the_sums_of_all(tmp_path: Path) -> None:
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for file in files:
+        file.write_text(f"1{file.name}")
+    identity = currency.snapshot_identity(files, "table")
+    assert identity["bytes"] == 12
+    record = {"snapshot": {**identity, "sha256": currency.files_sha256(files)}}
+    assert currency.is_snapshot(record, files, "table")
+    assert not currency.is_snapshot(record, files[::-1], "table")
+    assert not currency.is_snapshot(record, files[:1], "table")
+    files[1].write_text("2b.csv")
+    assert not currency.is_snapshot(record, files, "table")
+
+
 def test_a_sample_that_cannot_be_is_refused_at_once(run: Results) -> None:
     def check(size: int | None, outdated: list[Path] | None = None) -> None:
         report = run.results / "filter.json"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.config import derived
 from arxiv_embeddings.config.derived import (
     category_prefixes,
     check_sample_size,
@@ -37,6 +38,16 @@ def test_categories_are_prefixes() -> None:
 @pytest.mark.parametrize("corpus", [WOS, {**WOS, "categories": "all"}])
 def test_all_categories_need_no_prefix(corpus: dict[str, Any]) -> None:
     assert category_prefixes(corpus) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "levels"), [([], 2), ([0], 1), ([1], 2), ([0, 1], 2), ([2, 0, 1], 3), (range(11), 11)]
+)
+def test_levels_are_two_unless_a_table_names_others(named: list[int], levels: int) -> None:
+    columns = {"text": "t", **{f"category {depth}": "c" for depth in named}}
+    expected = [f"category {depth}" for depth in range(levels)]
+    assert derived.levels({"format": "table", "columns": columns}) == expected
+    assert derived.levels(WOS) == ["category 0", "category 1"]
 
 
 def test_size_of_a_folder_is_the_sum_of_its_three_files(folder: Path) -> None:
@@ -73,10 +84,20 @@ def test_the_shortest_file_of_a_web_of_science_set_decides(tmp_path: Path) -> No
     assert most_papers(tmp_path, "wos") == 10
 
 
-@pytest.mark.parametrize("start", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"])
+@pytest.mark.parametrize("start", derived.PACKINGS)
 def test_the_size_of_a_packed_snapshot_tells_nothing(start: bytes, tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(start + bytes(100))
     assert most_papers(tmp_path / "packed", "arxiv") is None
+
+
+def test_the_papers_of_several_tables_add_up(tmp_path: Path) -> None:
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for file in files:
+        file.write_text("a,b\n" * 10)
+    assert most_papers(files, "table") == 20
+    assert snapshot_bytes(files, {"format": "table"}) == 80
+    files[1].write_bytes(b"PAR1" + bytes(100))
+    assert most_papers(files, "table") is None
 
 
 def test_summary_shows_format_and_categories(folder: Path) -> None:

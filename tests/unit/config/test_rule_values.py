@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import filter_papers
 import pytest
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.config.rule_values import (
@@ -13,6 +14,7 @@ from arxiv_embeddings.config.rule_values import (
     revision_option,
     shard_bounds,
     shard_names,
+    snapshot_argument,
 )
 
 
@@ -34,6 +36,14 @@ def test_local_folder_is_found_in_the_first_folder_that_has_it(
     (tmp_path / "models/minilm").mkdir(parents=True)
     assert model_source("models/minilm", folders) == str(tmp_path / "models/minilm")
     assert model_source(str(checkpoint), folders) == str(checkpoint)
+
+
+def test_a_snapshot_of_one_file_is_a_path_and_several_are_a_list() -> None:
+    assert snapshot_argument(Path("a b.csv")) == "a b.csv"
+    files = [Path("it's.csv"), Path("[b].csv")]
+    assert filter_papers.paths(snapshot_argument(files)) == files
+    assert filter_papers.paths("[b].csv") == Path("[b].csv")
+    assert filter_papers.paths("12") == Path("12")
 
 
 def test_relative_path_stays_relative(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

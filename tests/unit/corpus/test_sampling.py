@@ -18,7 +18,7 @@ from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.common.files import file_sha256, scratch_beside
 from arxiv_embeddings.corpus import sampling
 from arxiv_embeddings.corpus.arxiv import ArxivReader
-from arxiv_embeddings.corpus.filtering import SCHEMA, filter_papers
+from arxiv_embeddings.corpus.filtering import filter_papers, schema_of
 from arxiv_embeddings.corpus.papers import read_papers
 from arxiv_embeddings.corpus.sampling import drawing_order, hash_order, sample_papers
 
@@ -58,7 +58,7 @@ def write_papers(path: Path, count: int, **options: Any) -> None:
         }
         for number in range(count)
     ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, **options)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema_of(levels=2)), path, **options)
 
 
 def options(papers: Path, size: object, drawn: Path) -> list[object]:
@@ -124,7 +124,7 @@ def test_real_papers_are_drawn_as_pandas_draws_them(real_snapshot: Path, tmp_pat
 
 
 def test_columns_and_types_are_kept(papers: Path, drawn: Path) -> None:
-    assert pq.read_schema(drawn) == pq.read_schema(papers) == SCHEMA
+    assert pq.read_schema(drawn) == pq.read_schema(papers) == schema_of(levels=2)
 
 
 def test_row_groups_are_small_enough_for_a_shard(drawn: Path) -> None:

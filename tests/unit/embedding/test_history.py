@@ -46,6 +46,19 @@ def test_changes_between_two_results(
     assert record_changes(history, write(tmp_path / "papers", later)) == changes
 
 
+def test_every_level_of_the_hierarchy_counts(tmp_path: Path) -> None:
+    def merged(labels: list[str]) -> Path:
+        columns = {"id": ["a", "b"], "topic": ["A", "B"], "category 0": ["x", "x"]}
+        columns |= {"category 1": ["y", "y"], "category 2": labels}
+        path = tmp_path / "papers"
+        path.unlink(missing_ok=True)
+        pq.write_table(pa.table(columns), path)
+        return path
+
+    assert record_changes(tmp_path / "history", merged(["1", "2"])) is None
+    assert record_changes(tmp_path / "history", merged(["1", "3"])) == numbers(0, 0, 0, 1)
+
+
 def test_a_repeated_merge_reports_the_same_and_the_order_does_not_matter(tmp_path: Path) -> None:
     history = tmp_path / "history"
     record_changes(history, write(tmp_path / "papers", PAPERS))

@@ -11,6 +11,7 @@ from typing import Any
 
 import merge_vectors as command
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
@@ -131,6 +132,21 @@ def test_rows_match_the_papers_for_any_division_into_pieces(tmp_path: Path, size
     assert papers.column_names == ["id", "topic", "category 0", "category 1"]
     assert papers["id"].to_pylist() == [paper_id(row) for row in range(50)]
     assert papers["topic"].to_pylist() == sample.texts[:50]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_all_levels_of_the_hierarchy_are_merged(depth: int, sample: Sample) -> None:
+    drawn = pq.read_table(sample.drawn)
+    levels = [f"category {level}" for level in range(depth)]
+    labels = [[f"{level}.{row % 3}" for row in range(len(drawn))] for level in levels]
+    kept = drawn.select(["id", "topic", "categories"])
+    for level, own in zip(levels, labels, strict=True):
+        kept = kept.append_column(level, pa.array(own))
+    pq.write_table(kept, sample.drawn, row_group_size=7)
+    command.main(sample.arguments())
+    papers = pq.read_table(sample.folder / "merged/papers.parquet")
+    assert papers.column_names == ["id", "topic", *levels]
+    assert papers.to_pydict() == kept.slice(0, 50).drop_columns("categories").to_pydict()
 
 
 def test_pieces_may_have_another_order_than_the_papers(tmp_path: Path) -> None:

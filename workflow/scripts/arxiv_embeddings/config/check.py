@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 
 from ..common.errors import InputError
-from .derived import WOS_FILES, snapshot_files
+from .derived import WOS_FILES, Snapshot, levels, snapshot_files
 from .methods import setting_errors
 
 # JSON Schema accepts 100.0 as an integer, but counts must be written without a decimal point.
@@ -26,7 +26,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Path]) -> None:
-    """Report all errors of ``config``: those against the schema or, if there are none, those of models and methods.
+    """Report all errors of ``config``: those against the schema or, if there are none, of columns, models and methods.
 
     Snakemake passes values in braces after ``--config`` as strings (``sample={size: 100}`` gives
     ``"100"``). Numbers and booleans among them are replaced in ``config`` by their parsed values.
@@ -43,6 +43,7 @@ def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Pa
     _parse_strings(config, schema)
     errors = list(_schema_errors(config, schema))
     if not errors:
+        errors += _corpus_errors(config["corpus"], config["snapshot"])
         errors += _model_errors(config["models"], folders)
         errors += setting_errors(config.get("evaluation", {}).get("settings", {}))
     if errors:
@@ -70,7 +71,10 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
         place = f"{path}: " if path else ""
         if error.validator == "additionalProperties":
             known = error.schema["properties"]
+            patterns = error.schema.get("patternProperties", {})
             for key in sorted(set(error.instance) - set(known), key=str):
+                if any(re.search(pattern, str(key)) for pattern in patterns):
+                    continue
                 yield f"{place}unknown key {key!r}. Allowed here: {', '.join(known)}."
         elif error.validator == "required":
             yield f"{place}{error.message}. {error.schema.get('description', '')}"
@@ -82,6 +86,27 @@ def _schema_errors(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[s
                 else ""
             )
             yield f"{place}{error.instance!r} is not allowed. {allowed}{keys}"
+
+
+def _corpus_errors(corpus: dict[str, Any], snapshot: str | list[str]) -> Iterator[str]:
+    """Report several files of a corpus that has one, and levels of a table that are left out.
+
+    Category 1 may stand alone.
+    """
+    if isinstance(snapshot, list) and corpus.get("format") != "table":
+        yield "snapshot: only corpus.format table can have a list of files. Name one file or folder."
+    columns = corpus.get("columns")
+    if columns is None:
+        return
+    named = [name for name in columns if name.startswith("category ")]
+    missing = [name for name in levels(corpus) if name not in columns]
+    if not named:
+        yield "corpus.columns: no column of labels. Name that of category 0, category 1 and so on, the coarsest first."
+    elif missing and named != ["category 1"]:
+        yield (
+            f"corpus.columns: {', '.join(missing)} is missing. The levels begin at category 0, the coarsest, and leave "
+            "none out."
+        )
 
 
 def _model_errors(models: list[dict[str, Any]], folders: Sequence[Path]) -> Iterator[str]:
@@ -112,9 +137,13 @@ def _listed(folders: Sequence[Path]) -> str:
     return " or ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
 
 
-def check_snapshot(name: str, folders: Sequence[Path], corpus_format: str = "arxiv") -> None:
-    """Fail if none of ``folders`` contains the snapshot ``name`` of the format ``corpus_format``."""
-    if find_snapshot(name, folders, corpus_format):
+def check_snapshot(
+    names: str | list[str], folders: Sequence[Path], corpus_format: str = "arxiv"
+) -> None:
+    """Fail if none of ``folders`` contains the snapshot, or one of its files, of the format ``corpus_format``."""
+    names = [names] if isinstance(names, str) else names
+    name = next((one for one in names if not find_snapshot(one, folders, corpus_format)), None)
+    if name is None:
         return
     missing, wanted = {
         "arxiv": (f"no {name!r}", "the metadata file"),
@@ -127,13 +156,22 @@ def check_snapshot(name: str, folders: Sequence[Path], corpus_format: str = "arx
     )
 
 
-def find_snapshot(name: str, folders: Sequence[Path], corpus_format: str) -> Path | None:
-    """Return the path of the snapshot in the first of ``folders`` that has all its files, or None."""
+def find_snapshot(
+    names: str | list[str], folders: Sequence[Path], corpus_format: str
+) -> Snapshot | None:
+    """Return the path of the snapshot in the first of ``folders`` that has it, or None.
+
+    For a list of files, return their paths, each in the first folder that has it, or None if one is nowhere.
+    """
 
     def is_complete(path: Path) -> bool:
         return all(file.is_file() for file in snapshot_files(path, corpus_format))
 
-    return find_input(name, folders, is_complete)
+    if isinstance(names, str):
+        return find_input(names, folders, is_complete)
+    found = [find_input(name, folders, is_complete) for name in names]
+    paths = [path for path in found if path is not None]
+    return paths if len(paths) == len(names) else None
 
 
 def find_input(name: str, folders: Sequence[Path], is_input: Callable[[Path], bool]) -> Path | None:

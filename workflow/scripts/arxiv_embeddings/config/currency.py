@@ -17,11 +17,13 @@ from typing import Any
 from ..common.errors import InputError
 from ..common.files import file_sha256, json_sha256, sums_sha256
 from .derived import (
+    Snapshot,
     category_prefixes,
     check_sample_size,
     encoder_settings,
     most_papers,
     snapshot_files,
+    snapshot_name,
 )
 
 HASHED_ALWAYS = 1 << 29  # bytes of a snapshot that are read in about a second
@@ -62,7 +64,7 @@ def corpus_request(corpus: dict[str, Any]) -> dict[str, Any]:
 def outdated(
     config: dict[str, Any],
     *,
-    snapshot: Path | None,
+    snapshot: Snapshot | None,
     results: Path,
     models: Path,
     sources: Mapping[str, str],
@@ -71,7 +73,7 @@ def outdated(
 
     Args:
         config: with all defaults.
-        snapshot: its path; None if it is not there, and then any papers count as its own.
+        snapshot: None if it is not there, and then any papers count as its own.
         results: the folder of the corpus's results.
         models: the folder of the fetched checkpoints.
         sources: label of each model to its local directory or Hugging Face id.
@@ -102,13 +104,17 @@ def outdated(
 
 
 def check_size(
-    size: int | None, snapshot: Path | None, corpus_format: str, report: Path, outdated: list[Path]
+    size: int | None,
+    snapshot: Snapshot | None,
+    corpus_format: str,
+    report: Path,
+    outdated: list[Path],
 ) -> None:
     """Fail if it is already known that the corpus has fewer papers than the sample asks for.
 
     Args:
         size: of the sample; None for all papers.
-        snapshot: its path; None if it is not there.
+        snapshot: None if it is not there.
         corpus_format: of the snapshot.
         report: the record of the filter; it need not exist.
         outdated: as ``outdated`` returns it.
@@ -124,7 +130,7 @@ def check_size(
             most = most_papers(snapshot, corpus_format)
     if most is not None and size > most:
         raise InputError(
-            f"sample.size asks for {size:,} papers, but {snapshot} cannot hold more than {most:,}: it is too small. "
+            f"sample.size asks for {size:,} papers, but {snapshot_name(snapshot)} cannot hold more than {most:,}: it is too small. "
             "Lower sample.size, set it to all, or set snapshot to a larger file."
         )
     filtered = read_record(report)
@@ -153,9 +159,9 @@ def corpus_of(record: Record) -> dict[str, Any]:
     }
 
 
-def snapshot_identity(path: Path, kind: str) -> dict[str, Any]:
+def snapshot_identity(snapshot: Snapshot, kind: str) -> dict[str, Any]:
     """Return what quickly distinguishes snapshots: size, time of change and, for a single file, a checksum of its ends."""
-    files = snapshot_files(path, kind)
+    files = snapshot_files(snapshot, kind)
     identity: dict[str, Any] = {
         "bytes": sum(file.stat().st_size for file in files),
         "mtime_ns": max(file.stat().st_mtime_ns for file in files),
@@ -165,18 +171,18 @@ def snapshot_identity(path: Path, kind: str) -> dict[str, Any]:
     return identity
 
 
-def is_snapshot(record: Record, path: Path, kind: str) -> bool:
-    """Return whether the filter's ``record`` describes the snapshot at ``path``. The path itself does not count.
+def is_snapshot(record: Record, snapshot: Snapshot, kind: str) -> bool:
+    """Return whether the filter's ``record`` describes the ``snapshot``. Its path itself does not count.
 
     Up to 512 MiB, the snapshot is compared by its sha256. A larger file is compared by its size and both ends, and
     also by its sha256 if its time of change differs from the recorded one.
     """
     known = record.get("snapshot", {})
-    files = snapshot_files(path, kind)
+    files = snapshot_files(snapshot, kind)
     if sum(file.stat().st_size for file in files) != known.get("bytes"):
         return False
     if known["bytes"] > HASHED_ALWAYS and len(files) == 1:
-        identity = snapshot_identity(path, kind)
+        identity = snapshot_identity(snapshot, kind)
         if identity["ends_sha256"] != known.get("ends_sha256", identity["ends_sha256"]):
             return False
         if identity["mtime_ns"] == known.get("mtime_ns"):
@@ -184,10 +190,10 @@ def is_snapshot(record: Record, path: Path, kind: str) -> bool:
     return bool(files_sha256(files) == known.get("sha256"))
 
 
-def _may_be_snapshot(record: Record, path: Path, corpus_format: str) -> bool:
+def _may_be_snapshot(record: Record, snapshot: Snapshot, corpus_format: str) -> bool:
     """Return ``is_snapshot``, or True if the snapshot cannot be read: only a job that needs it must fail."""
     try:
-        return is_snapshot(record, path, corpus_format)
+        return is_snapshot(record, snapshot, corpus_format)
     except OSError:
         return True
 

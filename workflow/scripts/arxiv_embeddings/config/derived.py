@@ -14,8 +14,20 @@ BYTES_OF_A_RECORD = {
     "wos": 2,
     "table": 4,
 }
-# The first bytes of gzip, zstd, zip and Parquet files.
-PACKED_STARTS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK", b"PAR1")
+# The packing of a file by its first four bytes; a file with any other start is plain. A zstd file may begin with a
+# skippable frame, as pzstd writes it (RFC 8878, section 3.1.2).
+PACKINGS = {
+    **{bytes([0x50 + number]) + b"\x2a\x4d\x18": "zstd" for number in range(16)},
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"PAR1": "parquet",
+}
+PACKED_STARTS = tuple(PACKINGS)
+
+# A file or folder, or several files of a table.
+Snapshot = Path | list[Path]
 
 
 def encoder_settings(model: dict[str, Any]) -> EncoderSettings:
@@ -53,31 +65,47 @@ def category_prefixes(corpus: dict[str, Any]) -> list[str]:
 
 def levels(corpus: dict[str, Any]) -> list[str]:
     """Return the levels of the corpus's hierarchy, the coarsest first: two, unless a table names others."""
-    named = [name for name in corpus.get("columns") or {} if name.startswith("category ")]
-    return [f"category {depth}" for depth in range(max(2, len(named)))]
+    named = (name for name in corpus.get("columns") or {} if name.startswith("category "))
+    finest = max((int(name.removeprefix("category ")) for name in named), default=1)
+    return [f"category {depth}" for depth in range(finest + 1)]
 
 
-def snapshot_files(path: Path, corpus_format: str) -> list[Path]:
-    """Return the files of the snapshot ``path``: three in a folder for the format wos, else ``path``."""
-    return [path / name for name in WOS_FILES] if corpus_format == "wos" else [path]
+def snapshot_files(snapshot: Snapshot, corpus_format: str) -> list[Path]:
+    """Return the files of the snapshot: three in a folder for the format wos, else those that it names."""
+    if isinstance(snapshot, list):
+        return snapshot
+    return [snapshot / name for name in WOS_FILES] if corpus_format == "wos" else [snapshot]
 
 
-def snapshot_bytes(path: Path, corpus: dict[str, Any]) -> int:
+def snapshot_name(snapshot: Snapshot) -> str:
+    """Return the path or paths of the snapshot for a message."""
+    return ", ".join(map(str, snapshot)) if isinstance(snapshot, list) else str(snapshot)
+
+
+def snapshot_bytes(snapshot: Snapshot, corpus: dict[str, Any]) -> int:
     """Return the total size of the snapshot's files in bytes."""
-    return sum(file.stat().st_size for file in snapshot_files(path, corpus["format"]))
+    return sum(file.stat().st_size for file in snapshot_files(snapshot, corpus["format"]))
 
 
-def most_papers(path: Path, corpus_format: str) -> int | None:
+def most_papers(snapshot: Snapshot, corpus_format: str) -> int | None:
     """Return a number of papers that the snapshot cannot exceed, from its size alone; None where it is packed.
 
     A record of arXiv needs at least its four keys and their quotes, one of a Web of Science set a letter and a line end
     in each of three files, one of a CSV a comma and a line end.
     """
-    sizes = [file.stat().st_size for file in snapshot_files(path, corpus_format)]
-    with snapshot_files(path, corpus_format)[0].open("rb") as file:
-        if file.read(4).startswith(PACKED_STARTS):
-            return None
-    return min(sizes) // BYTES_OF_A_RECORD[corpus_format]
+    files = snapshot_files(snapshot, corpus_format)
+    if any(map(is_packed, files)):
+        return None
+    sizes = [file.stat().st_size for file in files]
+    # Each file of a Web of Science set describes all papers.
+    size = min(sizes) if corpus_format == "wos" else sum(sizes)
+    return size // BYTES_OF_A_RECORD[corpus_format]
+
+
+def is_packed(path: Path) -> bool:
+    """Return whether a file is packed, so that its size says little of its content."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(PACKED_STARTS)
 
 
 def check_sample_size(size: int | None, papers: int) -> None:
@@ -94,12 +122,12 @@ def has_gpu(devices: Path = Path("/dev")) -> bool:
     return any(devices.glob("nvidia[0-9]*")) or (devices / "kfd").exists()
 
 
-def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> str:
+def summary(config: dict[str, Any], snapshot: Snapshot, folder: str, gpu: bool) -> str:
     """Return a few lines that summarise the inputs, the settings and the results folder of a run.
 
     Args:
         config: the config with all defaults.
-        snapshot: the path of the snapshot.
+        snapshot: the snapshot.
         folder: the folder of the results.
         gpu: whether shards are embedded on GPUs.
     """
@@ -113,7 +141,7 @@ def summary(config: dict[str, Any], snapshot: Path, folder: str, gpu: bool) -> s
     kind = "" if corpus["format"] == "arxiv" else f", format {corpus['format']}"
     categories = ", ".join(category_prefixes(corpus)) or "all categories"
     lines = [
-        f"Snapshot  {snapshot} ({gigabytes}{kind})",
+        f"Snapshot  {snapshot_name(snapshot)} ({gigabytes}{kind})",
         f"Papers    {papers} of {categories}, drawn with seed {sample['seed']}",
         f"Jobs      {shards}; papers whose vectors are in the vector store need none",
     ]

@@ -1,11 +1,17 @@
 """Inputs and parameters of rules that follow from the config."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .check import find_input
-from .derived import encoder_settings
+from .derived import Snapshot, encoder_settings
+
+
+def snapshot_argument(snapshot: Snapshot | None) -> str:
+    """Return the value of ``--snapshot`` of ``filter_papers.py``: a path, or a JSON list of paths."""
+    return json.dumps(list(map(str, snapshot))) if isinstance(snapshot, list) else str(snapshot)
 
 
 def model_source(name: str, folders: Sequence[Path]) -> str:

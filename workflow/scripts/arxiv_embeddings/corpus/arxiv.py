@@ -9,7 +9,7 @@ import msgspec
 
 from ..common.errors import InputError
 from ..common.progress import Progress
-from .filtering import Paper, Tally
+from .filtering import Paper, Tally, schema_of
 from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
@@ -182,8 +182,10 @@ def paper_of(record: Record) -> Paper:
 class ArxivReader:
     """Reads the wanted papers of a plain or packed snapshot and counts the other records."""
 
+    schema = schema_of(levels=2)
+
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
-        self.path = path
+        self.name = str(path)
         self.tally = self._filter = RecordFilter(prefixes)
         self._snapshot = PackedFile(path, "snapshot")
 
@@ -205,7 +207,7 @@ class ArxivReader:
             for block in snapshot.line_blocks():
                 if snapshot.cut_line and is_cut(block):
                     raise InputError(
-                        f"The snapshot {self.path} ends in the middle of a record "
+                        f"The snapshot {self.name} ends in the middle of a record "
                         f"(line {self._filter.lines + 1:,}): the download was cut. Download it again."
                     )
                 yield self._filter.select(block)

@@ -17,18 +17,10 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 from ..common.files import naming
+from .papers import level_columns, repeated_columns
 
 log = logging.getLogger(__name__)
 
-SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("id", "topic", "categories", "category 0", "category 1")]
-)
-PARQUET_OPTIONS = {
-    "compression": "zstd",
-    "compression_level": 1,
-    "use_dictionary": SCHEMA.names[2:],
-    "write_statistics": SCHEMA.names[2:],
-}
 # About 10 MB of text.
 ROWS_PER_GROUP = 8_192
 # Number of line numbers kept for each kind of bad record.
@@ -38,8 +30,27 @@ SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
 # Number of repeated ids compared at a time; they need several hundred bytes each.
 IDS_COMPARED = 1 << 17
 
-# The columns of SCHEMA.
-Paper = tuple[str, str, str, str, str]
+# The columns of a reader's schema.
+Paper = tuple[str, ...]
+# Where a record is: the number of its line, with the name of the file before it if there are several.
+Place = int | str
+
+
+def schema_of(levels: int) -> pa.Schema:
+    """Return the columns of papers whose hierarchy has this number of levels."""
+    names = ("id", "topic", "categories", *(f"category {depth}" for depth in range(levels)))
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how papers with these columns are written."""
+    repeated = repeated_columns(schema.names)
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": repeated,
+        "write_statistics": repeated,
+    }
 
 
 class Tally:
@@ -52,37 +63,40 @@ class Tally:
         other: number of records of other categories so far.
         blank: number of blank lines so far, which are not records.
         bad: number of unreadable records so far, by reason.
-        bad_lines: the first line numbers (from 1) for each of these reasons.
+        bad_lines: the first places for each of these reasons: line numbers from 1, with the name of the file
+            (``train.csv:7``) if there are several.
+        repeated: number of records so far that repeat a value which must be distinct; None if none must.
     """
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         self.prefixes = tuple(prefixes) or ("",)
         self.read = self.other = self.blank = 0
         self.bad: collections.Counter[str] = collections.Counter()
-        self.bad_lines: dict[str, list[int]] = {}
+        self.bad_lines: dict[str, list[Place]] = {}
+        self.repeated: int | None = None
 
-    def count_bad(self, number: int, reason: str) -> None:
-        """Count the record on line ``number`` as unreadable."""
+    def count_bad(self, place: Place, reason: str) -> None:
+        """Count the record at ``place`` as unreadable."""
         self.bad[reason] += 1
         shown = self.bad_lines.setdefault(reason, [])
         if len(shown) < LINES_SHOWN:
-            shown.append(number)
-            log.warning("Line %d is not a readable record: %s.", number, reason)
+            shown.append(place)
+            log.warning("Line %s is not a readable record: %s.", place, reason)
 
-    def is_complete(self, number: int, cells: Mapping[str, str | None]) -> bool:
-        """Return whether the record on line ``number`` is complete; if not, count it with the reason.
+    def is_complete(self, place: Place, cells: Mapping[str, str | None]) -> bool:
+        """Return whether the record at ``place`` is complete; if not, count it with the reason.
 
         Args:
-            number: the line, from 1.
+            place: of the record, for the report.
             cells: all required values, by name. None and blank values are missing (``no_<name>``); a lone
                 surrogate stands for a byte that is not valid UTF-8 (``not_utf8``).
         """
         for name, text in cells.items():
             if text is None or not text.strip():
-                self.count_bad(number, f"no_{name}")
+                self.count_bad(place, f"no_{name}")
                 return False
             if not is_unicode(text):
-                self.count_bad(number, "not_utf8")
+                self.count_bad(place, "not_utf8")
                 return False
         return True
 
@@ -103,9 +117,15 @@ def is_unicode(text: str) -> bool:
 
 
 class Reader(Protocol):
-    """A reader of one corpus format, which reads the corpus once from start to end."""
+    """A reader of one corpus format, which reads the corpus once from start to end.
 
-    path: Path
+    Attributes:
+        name: the paths of the corpus, for messages.
+        schema: the columns of its papers.
+    """
+
+    name: str
+    schema: pa.Schema
 
     @property
     def tally(self) -> Tally:
@@ -136,8 +156,8 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
     Raises:
         InputError: the corpus is unreadable or truncated, too many records are bad, or none is wanted.
     """
-    log.info("Filtering %s.", reader.path)
-    id_hashes, per_category = _write_papers(reader.papers(), papers_path)
+    log.info("Filtering %s.", reader.name)
+    id_hashes, per_level = _write_papers(reader, papers_path)
     tally, kept = reader.tally, len(id_hashes)
     _check(reader, kept, max_bad_records)
     duplicates, repeated = _duplicate_ids(papers_path, id_hashes)
@@ -148,38 +168,52 @@ def filter_papers(reader: Reader, max_bad_records: float, papers_path: Path) -> 
             ", ".join(repeated),
         )
     log.info("Read %d records, kept %d papers, dropped %d.", tally.read, kept, tally.read - kept)
-    return {
+    report = {
         "snapshot": reader.source(),
         "categories": list(filter(None, tally.prefixes)),
         "records": {
             "read": tally.read,
             "kept": kept,
-            "dropped": {"other_category": tally.other, **dict(sorted(tally.bad.items()))},
+            "dropped": {
+                "other_category": tally.other,
+                **({} if tally.repeated is None else {"repeated": tally.repeated}),
+                **dict(sorted(tally.bad.items())),
+            },
         },
         "bad_lines": dict(sorted(tally.bad_lines.items())),
         "blank_lines": tally.blank,
         "duplicate_ids": duplicates,
-        "papers_per_category": dict(sorted(per_category.items())),
+        "papers_per_category": dict(sorted(per_level[-1].items())),
     }
+    # With two levels, the report is as it was before there were others.
+    if len(per_level) != 2:
+        report["papers_per_level"] = {
+            f"category {depth}": dict(sorted(counts.items()))
+            for depth, counts in enumerate(per_level)
+        }
+    return report
 
 
 def _write_papers(
-    papers: Iterator[Paper], papers_path: Path
-) -> tuple["array[int]", collections.Counter[str]]:
-    """Write the papers in row groups; return the 64-bit hashes of their ids, and the counts per category 1."""
+    reader: Reader, papers_path: Path
+) -> tuple["array[int]", list[collections.Counter[str]]]:
+    """Write the papers in row groups; return the 64-bit hashes of their ids, and the papers per label of each level."""
+    papers, schema = reader.papers(), reader.schema
     id_hashes = array("q")
-    per_category: collections.Counter[str] = collections.Counter()
+    levels = [schema.get_field_index(name) for name in level_columns(schema.names)]
+    per_level = [collections.Counter[str]() for _ in levels]
 
     def write(group: list[Paper]) -> None:
         columns = list(zip(*group, strict=True))
-        per_category.update(columns[-1])
+        for counts, level in zip(per_level, levels, strict=True):
+            counts.update(columns[level])
         id_hashes.extend(map(hash, columns[0]))
         with naming(papers_path):
-            writer.write_table(pa.table(list(map(pa.array, columns)), schema=SCHEMA))
+            writer.write_table(pa.table(list(map(pa.array, columns)), schema=schema))
 
     # Compression releases the GIL, so one thread writes a group while the next one is read.
     with (
-        pq.ParquetWriter(papers_path, SCHEMA, **PARQUET_OPTIONS) as writer,
+        pq.ParquetWriter(papers_path, schema, **parquet_options(schema)) as writer,
         ThreadPoolExecutor(1) as pool,
     ):
         written = None
@@ -189,7 +223,7 @@ def _write_papers(
             written = pool.submit(write, group)
         if written is not None:
             written.result()
-    return id_hashes, per_category
+    return id_hashes, per_level
 
 
 def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
@@ -203,17 +237,17 @@ def _check(reader: Reader, kept: int, max_bad_records: float) -> None:
             for reason, count in sorted(tally.bad.items())
         )
         raise InputError(
-            f"{bad:,} of {tally.read:,} records of {reader.path} cannot be read, which is more than "
+            f"{bad:,} of {tally.read:,} records of {reader.name} cannot be read, which is more than "
             f"corpus.max_bad_records ({max_bad_records:g}) allows: {reasons}. "
             f"{SPLIT * ('several_records_on_a_line' in tally.bad)}"
             "Download or repair the snapshot, or raise corpus.max_bad_records to skip these records."
         )
     if kept == 0:
         raise InputError(
-            f"None of the {tally.read:,} records of {reader.path} has categories that start with "
+            f"None of the {tally.read:,} records of {reader.name} has categories that start with "
             f"{' or '.join(map(repr, tally.prefixes))}. Check corpus.categories, or set it to all."
             if tally.other
-            else f"{reader.path} contains no readable record. Set 'snapshot' in the config to the corpus."
+            else f"{reader.name} contains no readable record. Set 'snapshot' in the config to the corpus."
         )
 
 

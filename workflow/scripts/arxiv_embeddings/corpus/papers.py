@@ -17,6 +17,12 @@ def level_columns(names: Iterable[str]) -> list[str]:
     return list(itertools.takewhile(present.__contains__, levels))
 
 
+def repeated_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns among ``names`` whose values repeat, so that Parquet should store each value once."""
+    names = list(names)
+    return [name for name in ("categories", *level_columns(names)) if name in names]
+
+
 def read_papers(
     path: Path, *, start: int, stop: int, size: int, columns: Sequence[str] = ("id", "topic")
 ) -> Iterator[pa.Table]:

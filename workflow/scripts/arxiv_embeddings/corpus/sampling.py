@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ..common.progress import Progress
 from ..config.derived import check_sample_size
+from .papers import repeated_columns
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ def _distribute(
 
 def _sort(buckets: list[Path], schema: pa.Schema, drawn_path: Path, progress: Progress) -> None:
     """Write the papers of all buckets in order, each bucket sorted by place."""
-    options = {"compression": "zstd", "use_dictionary": schema.names[2:], "write_statistics": False}
+    repeated = repeated_columns(schema.names)
+    options = {"compression": "zstd", "use_dictionary": repeated, "write_statistics": False}
     with pq.ParquetWriter(drawn_path, schema, **options) as writer:
         for bucket in buckets:
             with pa.memory_map(str(bucket)) as source, pa.ipc.open_stream(source) as stream:

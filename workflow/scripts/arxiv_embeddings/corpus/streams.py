@@ -16,6 +16,7 @@ from isal import isal_zlib
 
 from ..common.errors import InputError
 from ..common.progress import Progress
+from ..config.derived import PACKINGS
 
 # Bytes read at a time. They are hashed in a thread while they are unpacked and parsed, and that takes long
 # enough for this size: the thread may have to wait several milliseconds for the interpreter before it begins.
@@ -26,15 +27,6 @@ BLOCK = 1 << 17
 LONGEST_LINE = 1 << 24
 UTF8_BOM = b"\xef\xbb\xbf"
 UNPACKING_ERRORS = (isal_zlib.error, zlib.error, zstandard.ZstdError)
-# A zstd file may begin with a skippable frame, as pzstd writes it (RFC 8878, section 3.1.2).
-ZSTD_SKIPPABLE = {bytes([0x50 + i]) + b"\x2a\x4d\x18": "zstd" for i in range(16)}
-FORMATS = ZSTD_SKIPPABLE | {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-    b"PAR1": "parquet",
-}
 # What else a file may be, plain or within its packing, by its first bytes; and the command that converts it.
 # {unpacked} is a command that prints the content of the {file}.
 UTF_16 = ("text in UTF-16", "{unpacked} | iconv -f UTF-16 -t UTF-8 > converted")
@@ -46,7 +38,11 @@ UNSUITABLE = {
     b"\xfe\xff": UTF_16,
     b"{\0": ("text in UTF-16", "{unpacked} | iconv -f UTF-16LE -t UTF-8 > converted"),
     b"\0{": ("text in UTF-16", "{unpacked} | iconv -f UTF-16BE -t UTF-8 > converted"),
-    **{magic: (f"{name} data", "{unpacked} > converted") for magic, name in FORMATS.items()},
+    b"\xd0\xcf\x11\xe0": (
+        "an Excel file of the old kind (.xls), or an encrypted one",
+        "soffice --headless --convert-to csv {file}",
+    ),
+    **{magic: (f"{name} data", "{unpacked} > converted") for magic, name in PACKINGS.items()},
 }
 # A tar archive has this at byte 257 (POSIX.1-1988, ustar).
 TAR_MAGIC, TAR_AT = b"ustar", 257
@@ -122,7 +118,7 @@ class PackedFile:
         if self.size == 0:
             raise self._error("is empty")
         self.format = next(
-            (name for magic, name in FORMATS.items() if head.startswith(magic)), "plain"
+            (name for magic, name in PACKINGS.items() if head.startswith(magic)), "plain"
         )
 
     @property

@@ -9,7 +9,7 @@ from ..common.errors import InputError
 from ..common.files import sums_sha256
 from ..common.progress import Progress
 from ..config.derived import WOS_FILES, snapshot_files
-from .filtering import Paper, Tally
+from .filtering import Paper, Tally, schema_of
 from .streams import PackedFile
 
 
@@ -23,6 +23,8 @@ class WosReader:
     last line.
     """
 
+    schema = schema_of(levels=2)
+
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
         missing = [name for name in WOS_FILES if not (path / name).is_file()]
         if missing:
@@ -30,7 +32,8 @@ class WosReader:
                 f"The snapshot {path} has no {' and no '.join(missing)}. "
                 f"Set 'snapshot' in the config to a folder with {', '.join(WOS_FILES)}."
             )
-        self.path = path
+        self.name = str(path)
+        self._folder = path
         self.tally = Tally(prefixes)
         self._files = [PackedFile(file, "file") for file in snapshot_files(path, "wos")]
 
@@ -60,7 +63,7 @@ class WosReader:
         prints it.
         """
         return {
-            "name": self.path.name,
+            "name": self._folder.name,
             "bytes": sum(file.bytes_read for file in self._files),
             "sha256": sums_sha256((file.path.name, file.sha256) for file in self._files),
             "format": "folder",
@@ -75,6 +78,6 @@ class WosReader:
             for name, line, rest in zip(WOS_FILES, lines, files, strict=True)
         ]
         return InputError(
-            f"The files of {self.path} have different numbers of lines ({', '.join(lengths)}), but line i "
+            f"The files of {self.name} have different numbers of lines ({', '.join(lengths)}), but line i "
             "of each must describe paper i. Download or copy them again."
         )

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ..common.files import written_beside
+from ..corpus.papers import level_columns
 
-COLUMNS = ("id", "topic", "category 0", "category 1")
 PAPER = np.dtype([("id", "<u8"), ("text", "<u8"), ("label", "<u8")])
 
 
@@ -68,9 +68,10 @@ def _read(path: Path) -> np.ndarray:
     """Return the papers of a Parquet file as a PAPER array, sorted by id; only the first paper of each id."""
     with pq.ParquetFile(path, pre_buffer=False) as file:
         papers = np.empty(file.metadata.num_rows, PAPER)
+        columns = ["id", "topic", *level_columns(file.schema_arrow.names)]
         start = 0
-        for batch in file.iter_batches(8_192, columns=list(COLUMNS)):
-            ids, topics, *levels = (batch[name].to_pylist() for name in COLUMNS)
+        for batch in file.iter_batches(8_192, columns=columns):
+            ids, topics, *levels = (batch[name].to_pylist() for name in columns)
             stop = start + len(ids)
             papers["id"][start:stop] = list(map(_hash, ids))
             papers["text"][start:stop] = list(map(_hash, topics))

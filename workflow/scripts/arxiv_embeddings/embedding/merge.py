@@ -18,13 +18,12 @@ from ..common.matrices import MatrixWriter
 from ..common.progress import Progress
 from ..config.currency import corpus_of
 from ..config.encoder_settings import RESOLVED_FIELDS, EncoderSettings
-from ..corpus.papers import read_papers
+from ..corpus.papers import level_columns, read_papers
 from .store import Piece, VectorStore, groups, pieces_in, set_aside_damaged
 from .texts import read_keys
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("id", "topic", "category 0", "category 1")
 ROWS_AT_ONCE = 4_096
 IDS_SHOWN = 5
 
@@ -118,8 +117,10 @@ def merge_vectors(
     pieces = store.pieces_of(positions)
     _verify(pieces, store_folder)
     dimensions = pieces[0].manifest.dimensions
-    schema = pa.schema([(name, pa.string()) for name in COLUMNS])
-    options = {"compression": "zstd", "use_dictionary": list(COLUMNS[2:])}
+    levels = level_columns(pq.read_schema(papers_path).names)
+    columns = ["id", "topic", *levels]
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    options = {"compression": "zstd", "use_dictionary": levels}
     ids, texts = TextsHash(), TextsHash()
     tokens = start = 0
     with (
@@ -128,7 +129,7 @@ def merge_vectors(
         pq.ParquetWriter(merged_papers_path, schema, **options) as writer,
     ):
         for table in read_papers(
-            papers_path, start=0, stop=papers, size=ROWS_AT_ONCE, columns=COLUMNS
+            papers_path, start=0, stop=papers, size=ROWS_AT_ONCE, columns=columns
         ):
             vectors, counts = store.gather(positions[start : start + len(table)])
             if not np.isfinite(vectors).all():
