@@ -84,6 +84,4 @@ def test_a_small_model_is_not_faster_than_its_tokenizer() -> None:
     small = ForwardPass({(4, 2): 3}, flop_per_pair=10, hidden_size=4)
     rates = published_rates(small, np.array([5]), "auto")
     assert {rate.tokens_per_second for rate in rates} == {TOKENIZED_PER_SECOND}
-    assert {rate.basis for rate in rates} == {
-        "estimated: limited by tokenization with 8 threads"
-    }
+    assert {rate.basis for rate in rates} == {"estimated: limited by tokenization with 8 threads"}
