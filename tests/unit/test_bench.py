@@ -75,7 +75,7 @@ importlib.util.find_spec = lambda name, *more: None if name in {packages} else p
     short = "--count", 8, "--rounds", 1, "--max-length", 32, "--threads", 1
     done = subprocess.run(
         [
-            *(sys.executable, ROOT / "bench/encode.py", papers, model),
+            *(sys.executable, str(ROOT / "bench/encode.py"), str(papers), str(model)),
             *(*map(str, short), "--table", tmp_path / "table"),
         ],
         env={**os.environ, "PYTHONPATH": str(missing)},

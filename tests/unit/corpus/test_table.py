@@ -79,7 +79,7 @@ def raw(folder: Path, data: bytes) -> Path:
     return path
 
 
-FORMATS = {write_csv: "plain", write_parquet: "parquet", write_excel: "xlsx"}
+FORMATS: dict[Callable[..., Path], str] = {write_csv: "plain", write_parquet: "parquet", write_excel: "xlsx"}
 
 
 @pytest.mark.parametrize("write", FORMATS)
