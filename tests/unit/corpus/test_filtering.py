@@ -198,7 +198,10 @@ def notebook(lines: Iterable[str]) -> pd.DataFrame:
     frame["topic"] = frame["title"] + " " + frame["abstract"]
     frame["category 1"] = frame["categories"].apply(lambda text: text.split(" ")[0])
     frame["category 0"] = frame["category 1"].apply(lambda text: text.split(".")[0])
-    created = frame["versions"].str[0].str["created"]
+    # Damage can rename a key.
+    created = frame["versions"].map(
+        lambda own: own[0].get("created") if isinstance(own, list) else None
+    )
     form = "%a, %d %b %Y %H:%M:%S GMT"
     frame["submitted"] = pd.to_datetime(created, format=form, errors="coerce").dt.date
     frame["updated"] = pd.to_datetime(frame["update_date"], errors="coerce").dt.date

@@ -128,7 +128,7 @@ def check_size(
     if snapshot is not None:
         with contextlib.suppress(OSError):  # the filter says what is wrong with it
             most = most_papers(snapshot, corpus_format)
-    if most is not None and size > most:
+    if snapshot is not None and most is not None and size > most:
         raise InputError(
             f"sample.size asks for {size:,} papers, but {snapshot_name(snapshot)} cannot hold more than {most:,}: it is too small. "
             "Lower sample.size, set it to all, or set snapshot to a larger file."

@@ -1,7 +1,6 @@
 """Selecting the papers of the wanted categories from a corpus of any format, in one pass."""
 
 import collections
-import datetime
 import itertools
 import logging
 from array import array
@@ -31,8 +30,8 @@ SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
 # Number of repeated ids compared at a time; they need several hundred bytes each.
 IDS_COMPARED = 1 << 17
 
-# The columns of a reader's schema; None where a paper has no such metadata.
-Paper = tuple[str | datetime.date | None, ...]
+# The values of a reader's columns: text; of metadata also dates, and None where a paper has none.
+Paper = tuple[Any, ...]
 # Where a record is: the number of its line, with the name of the file before it if there are several.
 Place = int | str
 
