@@ -4,9 +4,9 @@
     python bench/filter.py SNAPSHOT
 
 The notebook's loop parses every line with json.loads and puts the selected records into a pandas DataFrame. pyarrow,
-polars and duckdb write the same columns as Parquet with zstd at level 1; packages that are not installed are skipped.
-The filter does more: it computes the sha256 of the file, counts invalid records by reason with their lines, and
-compares ids. Each contender runs in a separate process and may use all cores; the file is in the page cache.
+polars and duckdb write text and labels as Parquet with zstd at level 1; packages that are not installed are skipped.
+The filter does more: it writes the metadata as well, computes the sha256 of the file, counts invalid records by reason
+with their lines, and compares ids. Each contender runs in a separate process and may use all cores; the file is in the page cache.
 """
 
 import argparse

@@ -28,7 +28,8 @@ def test_fresh_run_computes_everything(finished: Workflow) -> None:
     results = finished.results
     papers = pd.read_parquet(results / "papers.parquet")
     sample = papers.sample(25, random_state=42).reset_index(drop=True)
-    columns = ["id", "topic", "category 0", "category 1"]
+    columns = ["id", "topic", "category 0", "category 1", "categories"]
+    columns += ["title", "authors", "submitted", "updated", "doi", "license"]
     merged = pd.read_parquet(results / "minilm/papers.parquet")
     assert list(merged) == columns
     pd.testing.assert_frame_equal(merged, sample[columns])
@@ -39,6 +40,20 @@ def test_fresh_run_computes_everything(finished: Workflow) -> None:
     assert len(store.pieces) == 3
     vectors, _ = store.gather(store.find(text_keys(merged["topic"])))
     np.testing.assert_array_equal(embeddings, vectors)
+
+
+def test_results_from_before_there_were_metadata_stay_valid(done: Workflow) -> None:
+    """They are not made again, also where they are merged again."""
+    columns = ["id", "topic", "categories", "category 0", "category 1"]
+    for name in ("papers", "drawn"):
+        path = done.results / f"{name}.parquet"
+        time = path.stat().st_mtime_ns
+        pd.read_parquet(path)[columns].to_parquet(path, index=False)
+        os.utime(path, ns=(time, time))
+    assert done.run().jobs == {}
+    assert done.run(sample={"size": 20}).jobs == embedding(0)
+    merged = pd.read_parquet(done.results / "minilm/papers.parquet")
+    assert list(merged) == ["id", "topic", "category 0", "category 1"]
 
 
 def test_dry_run_of_a_fresh_clone_says_what_it_can(fresh: Workflow) -> None:

@@ -1,5 +1,6 @@
 """The filter selects the records that a full parse would select, and counts the others by reason."""
 
+import datetime
 import json
 import random
 import re
@@ -7,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from arxiv_embeddings.corpus.arxiv import RecordFilter, is_cut, paper_of
 from hypothesis import example, given, settings
@@ -44,7 +46,11 @@ def block_of(lines: list[bytes]) -> bytes:
 def selected(record_filter: RecordFilter, lines: list[bytes]) -> list[Fields]:
     """Return the fields of the records that are selected from ``lines`` in one block."""
     papers = record_filter.select(block_of(lines)) if lines else []
-    return [(paper.id, paper.title, paper.abstract, paper.categories) for paper in papers]
+    # Each with its line, and no other.
+    assert [parsed(line) for _, line in papers] == [
+        msgspec.structs.astuple(one) for one, _ in papers
+    ]
+    return [(paper.id, paper.title, paper.abstract, paper.categories) for paper, _ in papers]
 
 
 def is_complete(paper: Fields) -> bool:
@@ -311,6 +317,67 @@ def test_line_numbers_continue_over_blocks_and_include_blank_lines(
     assert logged == [3, 6, 7, 8, 9, 10]
 
 
+def metadata(**fields: Any) -> tuple[Any, ...]:
+    """Return the metadata of the paper of a record with these fields."""
+    ((kept, line),) = RecordFilter(()).select(record(**fields) + b"\n")
+    return paper_of(kept, line)[5:]
+
+
+NO_METADATA = ("T", None, None, None, None, None)
+VERSIONS = [{"version": "v1", "created": "Mon, 2 Apr 2007 23:18:42 GMT"}, {"version": "v2"}]
+METADATA = {
+    "authors": "A. Ö\n  and B",
+    "versions": VERSIONS,
+    "update_date": "2008-11-26",
+    "doi": "10.1/x",
+    "license": "http://x",
+}
+DATES = (datetime.date(2007, 4, 2), datetime.date(2008, 11, 26))
+ALL_METADATA = ("T", "A. Ö\n  and B", *DATES, "10.1/x", "http://x")
+
+
+def test_metadata_are_those_of_the_record_or_missing() -> None:
+    assert metadata(**METADATA) == ALL_METADATA
+    assert metadata() == metadata(**dict.fromkeys(METADATA)) == NO_METADATA
+    assert metadata(**dict.fromkeys(METADATA, "")) == metadata(versions=[]) == NO_METADATA
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "place"),
+    [
+        ("authors", 5, 1),
+        ("authors", ["x"], 1),
+        ("doi", 5, 4),
+        ("license", ["x"], 5),
+        *(("versions", value, 2) for value in (5, "v1", {}, [5], [{}])),
+        *(("versions", [{"created": value}], 2) for value in (5, "x", "Mon, 31 Feb 2007", "Mon, Apr 2007")),
+        *(("update_date", value, 3) for value in (20081126, "x", "2008-02-30")),
+    ],
+)  # fmt: skip
+def test_metadata_that_are_damaged_are_missing_alone(name: str, value: Any, place: int) -> None:
+    expected = list(ALL_METADATA)
+    expected[place] = None
+    assert list(metadata(**{**METADATA, name: value})) == expected
+
+
+def test_metadata_are_those_of_the_own_line() -> None:
+    """In a block that is parsed at once, and in one that is parsed line by line."""
+    lines = [record(id=str(n), doi=f"10.1/{n}", categories="cs.CL") for n in range(5)]
+    lines[2] = record(id="2", categories="math.AG")
+    for block in (lines, [*lines, b"", b"hello"]):
+        papers = [paper_of(*kept) for kept in RecordFilter(WANTED).select(block_of(block))]
+        assert [(paper[0], paper[9]) for paper in papers] == [
+            (str(n), f"10.1/{n}") for n in (0, 1, 3, 4)
+        ]
+
+
+def test_the_abstract_is_the_topic_without_the_title() -> None:
+    line = record(title=" T\n  u", abstract="  A\n b \n")
+    ((kept, _),) = RecordFilter(()).select(line + b"\n")
+    _, topic, *_, title, _, _, _, _, _ = paper_of(kept, line)
+    assert str(topic)[len(str(title)) + 1 :] == "  A\n b \n"
+
+
 @pytest.mark.parametrize(
     ("categories", "stored", "parent", "label"),
     [
@@ -325,7 +392,7 @@ def test_any_white_space_separates_categories(
     categories: str, stored: str, parent: str, label: str
 ) -> None:
     (kept,) = RecordFilter((label,)).select(record(categories=categories) + b"\n")
-    assert paper_of(kept) == ("0704.0001", "T A", stored, parent, label)
+    assert paper_of(*kept)[:5] == ("0704.0001", "T A", stored, parent, label)
 
 
 @pytest.mark.parametrize("name", ["verbatim_snapshot", "real_snapshot"])

@@ -55,9 +55,9 @@ def write_parquet(path: Path, rows: list[list[str]], **form: Any) -> Path:
     return path
 
 
-def write_excel(path: Path, rows: list[list[Any]], header: list[Any] = HEADER) -> Path:
+def write_excel(path: Path, rows: list[list[Any]]) -> Path:
     book = openpyxl.Workbook()
-    for row in [header, *rows]:
+    for row in [HEADER, *rows]:
         book.worksheets[0].append(row)
     book.save(path)
     return path
@@ -79,7 +79,11 @@ def raw(folder: Path, data: bytes) -> Path:
     return path
 
 
-FORMATS: dict[Callable[..., Path], str] = {write_csv: "plain", write_parquet: "parquet", write_excel: "xlsx"}
+FORMATS: dict[Callable[..., Path], str] = {
+    write_csv: "plain",
+    write_parquet: "parquet",
+    write_excel: "xlsx",
+}
 
 
 @pytest.mark.parametrize("write", FORMATS)

@@ -1,6 +1,7 @@
 """Valid vectors become one matrix; anything else is refused with an instruction, and no partial output remains."""
 
 import argparse
+import datetime
 import hashlib
 import json
 import subprocess
@@ -147,6 +148,33 @@ def test_all_levels_of_the_hierarchy_are_merged(depth: int, sample: Sample) -> N
     papers = pq.read_table(sample.folder / "merged/papers.parquet")
     assert papers.column_names == ["id", "topic", *levels]
     assert papers.to_pydict() == kept.slice(0, 50).drop_columns("categories").to_pydict()
+
+
+def test_metadata_are_merged_in_the_order_of_the_rows(sample: Sample) -> None:
+    """And a drawing from before there were metadata is merged without them: see the test above."""
+    drawn = pq.read_table(sample.drawn)
+    rows = range(len(drawn))
+    dates = [datetime.date(2000, 1, 1 + row % 28) if row % 5 else None for row in rows]
+    titles, dois = (
+        [f"Paper {row}:" for row in rows],
+        [f"10.1/{row}" if row % 2 else None for row in rows],
+    )
+    for name, values in (("title", titles), ("submitted", dates), ("doi", dois)):
+        drawn = drawn.append_column(name, pa.array(values))
+    pq.write_table(drawn, sample.drawn, row_group_size=7)
+    command.main(sample.arguments())
+    papers = pq.read_table(sample.folder / "merged/papers.parquet")
+    levels = ["category 0", "category 1"]
+    assert papers.column_names == [
+        "id",
+        "topic",
+        *levels,
+        "categories",
+        "title",
+        "submitted",
+        "doi",
+    ]
+    assert papers.equals(drawn.slice(0, 50).select(papers.column_names))
 
 
 def test_pieces_may_have_another_order_than_the_papers(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Reading the arXiv metadata snapshot: JSON lines, one record per line."""
 
+import datetime
+import email.utils
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +13,46 @@ import msgspec
 from ..common.errors import InputError
 from ..common.progress import Progress
 from .filtering import Paper, Tally, schema_of
+from .papers import METADATA_TYPES
 from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
+# The beginning of the time of a version up to its year: "Mon, 12 Apr 2007 19:18:42 GMT".
+DAY = slice(16)
+# Number of days whose dates are kept.
+DAYS = 1 << 16
 
 
 class Record(msgspec.Struct, gc=False):
-    """The fields of a snapshot record that are used. The parser skips the others."""
+    """The fields that every record must have. The parser skips the others."""
 
     id: str
     title: str
     abstract: str
     categories: str
+
+
+# A wanted record and its line.
+Wanted = tuple[Record, bytes]
+
+
+class Version(msgspec.Struct, gc=False):
+    """A version of a paper."""
+
+    created: str | None = None
+
+
+class Metadata(msgspec.Struct, gc=False):
+    """Further fields of a record, which may be missing. They are parsed for the wanted records alone."""
+
+    authors: str | None = None
+    versions: list[Version] | None = None
+    update_date: str | None = None
+    doi: str | None = None
+    license: str | None = None
+
+
+METADATA = msgspec.json.Decoder(Metadata)
 
 
 class RecordFilter(Tally):
@@ -36,29 +67,39 @@ class RecordFilter(Tally):
         self.lines = 0
         self._decoder = msgspec.json.Decoder(Record)
 
-    def select(self, block: bytes) -> list[Record]:
-        """Return the wanted records in a block of whole lines, in order, and count the others.
+    def select(self, block: bytes) -> list[Wanted]:
+        """Return the wanted records in a block of whole lines with their lines, in order, and count the others.
 
         The parser reads a whole block at once, but it does not tell which line a record is on, and it does
         not check the UTF-8 of the fields it skips. So its result counts only if the block is UTF-8, and each
         line is one record: every line end is between the braces of two records, and there are as many
         records as lines. All other blocks are parsed line by line.
         """
-        count = count_record_lines(block)
-        if count and is_utf8(block):
+        ends = record_ends(block)
+        if ends and is_utf8(block):
             try:
                 records = self._decoder.decode_lines(block)
             except (msgspec.DecodeError, RecursionError):
                 pass
             else:
-                if len(records) == count:
-                    return self._finish(count, enumerate(records, start=self.lines + 1))
+                if len(records) == len(ends):
+                    return self._finish(
+                        len(ends),
+                        enumerate(records, start=self.lines + 1),
+                        lambda line: block[ends[line - 1] if line else 0 : ends[line]],
+                    )
         lines = block.removesuffix(b"\n").split(b"\n")
-        return self._finish(len(lines), self._parse_lines(lines))
+        return self._finish(len(lines), self._parse_lines(lines), lines.__getitem__)
 
-    def _finish(self, count: int, records: Iterable[tuple[int, Record]]) -> list[Record]:
-        """Return the wanted ones among the numbered ``records`` on the next ``count`` lines."""
+    def _finish(
+        self, count: int, records: Iterable[tuple[int, Record]], line: Callable[[int], bytes]
+    ) -> list[Wanted]:
+        """Return the wanted ones among the numbered ``records`` on the next ``count`` lines.
+
+        ``line`` returns one of these lines by its place among them, from 0.
+        """
         prefixes = self.prefixes
+        first = self.lines + 1
         papers = []
         for number, record in records:
             categories = record.categories
@@ -73,7 +114,7 @@ class RecordFilter(Tally):
             ):
                 self._count_incomplete(number, record)
             elif start.startswith(prefixes):
-                papers.append(record)
+                papers.append((record, line(number - first)))
             else:
                 self.other += 1
         self.lines += count
@@ -101,16 +142,17 @@ class RecordFilter(Tally):
             self.count_bad(number, "comma_in_categories")
 
 
-def count_record_lines(block: bytes) -> int:
-    """Return the number of lines of ``block``; 0 if a line does not go from ``{`` to ``}`` and a newline."""
-    count = start = 0
+def record_ends(block: bytes) -> list[int]:
+    """Return the ends of the lines of ``block``; none if a line does not go from ``{`` to ``}`` and a newline."""
+    ends = []
+    start = 0
     while start < len(block):
         end = block.find(b"\n", start)
         if block[start] != ord("{") or end < 1 or block[end - 1] != ord("}"):
-            return 0
-        count += 1
+            return []
         start = end + 1
-    return count
+        ends.append(start)
+    return ends
 
 
 def is_utf8(data: bytes) -> bool:
@@ -166,23 +208,71 @@ def is_truncated(data: bytes) -> bool:
     return False
 
 
-def paper_of(record: Record) -> Paper:
-    """Return the paper of a record.
+def paper_of(record: Record, line: bytes) -> Paper:
+    """Return the paper of a record on ``line``.
 
-    The topic is the unchanged title and abstract, joined by a space. Any white space separates categories;
-    in the paper, this is one space. Category 1 is the first listed category (``cs.CL``), and category 0 is
-    the part before its dot (``cs``).
+    The topic is the unchanged title and abstract, joined by a space, so the abstract is the part of the topic
+    behind the title and a space. Any white space separates categories; in the paper, this is one space.
+    Category 1 is the first listed category (``cs.CL``), and category 0 is the part before its dot (``cs``).
     """
     categories = record.categories.split()
     first = categories[0]
-    topic = f"{record.title} {record.abstract}"
-    return record.id, topic, " ".join(categories), first.split(".", 1)[0], first
+    more = metadata_of(line)
+    return (
+        record.id,
+        f"{record.title} {record.abstract}",
+        " ".join(categories),
+        first.split(".", 1)[0],
+        first,
+        record.title,
+        more.authors or None,
+        submitted((more.versions[0].created or "")[DAY]) if more.versions else None,
+        updated(more.update_date or ""),
+        more.doi or None,
+        more.license or None,
+    )
+
+
+def metadata_of(line: bytes) -> Metadata:
+    """Return the metadata of a record on ``line``; a field of another type counts as missing."""
+    try:
+        return METADATA.decode(line)
+    except msgspec.ValidationError:
+        metadata = Metadata()
+    content = msgspec.json.decode(line)
+    for name in Metadata.__struct_fields__:
+        try:
+            one = msgspec.convert({name: content.get(name)}, Metadata)
+        except msgspec.ValidationError:
+            continue
+        setattr(metadata, name, getattr(one, name))
+    return metadata
+
+
+@functools.lru_cache(DAYS)
+def submitted(day: str) -> datetime.date | None:
+    """Return the date in the beginning of an e-mail's time (RFC 5322), ``Mon, 2 Apr 2007``; None if there is none."""
+    # Without a time, parsedate finds no date.
+    parts = email.utils.parsedate(f"{day} 00:00")
+    try:
+        return datetime.date(*parts[:3]) if parts else None
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(DAYS)
+def updated(day: str) -> datetime.date | None:
+    """Return the date ``2008-11-26``; None if there is none."""
+    try:
+        return datetime.date.fromisoformat(day)
+    except ValueError:
+        return None
 
 
 class ArxivReader:
     """Reads the wanted papers of a plain or packed snapshot and counts the other records."""
 
-    schema = schema_of(levels=2)
+    schema = schema_of(levels=2, metadata=METADATA_TYPES)
 
     def __init__(self, path: Path, prefixes: Sequence[str]) -> None:
         self.name = str(path)
@@ -195,13 +285,13 @@ class ArxivReader:
         Raises:
             InputError: the snapshot is unreadable or truncated.
         """
-        return map(paper_of, itertools.chain.from_iterable(self._wanted()))
+        return itertools.starmap(paper_of, itertools.chain.from_iterable(self._wanted()))
 
     def source(self) -> dict[str, Any]:
         """Return name, bytes, sha256 and packing of the snapshot. Call it after reading."""
         return self._snapshot.description()
 
-    def _wanted(self) -> Iterator[list[Record]]:
+    def _wanted(self) -> Iterator[list[Wanted]]:
         snapshot, done = self._snapshot, 0
         with Progress(snapshot.size, "bytes") as progress:
             for block in snapshot.line_blocks():

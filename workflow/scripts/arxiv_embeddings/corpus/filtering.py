@@ -30,16 +30,16 @@ SPLIT = "The command 'jq -c .' writes each record on a line of its own. "
 # Number of repeated ids compared at a time; they need several hundred bytes each.
 IDS_COMPARED = 1 << 17
 
-# The columns of a reader's schema.
-Paper = tuple[str, ...]
+# The values of a reader's columns: text; of metadata also dates, and None where a paper has none.
+Paper = tuple[Any, ...]
 # Where a record is: the number of its line, with the name of the file before it if there are several.
 Place = int | str
 
 
-def schema_of(levels: int) -> pa.Schema:
-    """Return the columns of papers whose hierarchy has this number of levels."""
+def schema_of(levels: int, metadata: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+    """Return the columns of papers whose hierarchy has this number of levels, with the types of their metadata."""
     names = ("id", "topic", "categories", *(f"category {depth}" for depth in range(levels)))
-    return pa.schema([(name, pa.string()) for name in names])
+    return pa.schema([*((name, pa.string()) for name in names), *(metadata or {}).items()])
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
@@ -200,16 +200,16 @@ def _write_papers(
     """Write the papers in row groups; return the 64-bit hashes of their ids, and the papers per label of each level."""
     papers, schema = reader.papers(), reader.schema
     id_hashes = array("q")
-    levels = [schema.get_field_index(name) for name in level_columns(schema.names)]
+    levels = level_columns(schema.names)
     per_level = [collections.Counter[str]() for _ in levels]
 
     def write(group: list[Paper]) -> None:
-        columns = list(zip(*group, strict=True))
+        columns = dict(zip(schema.names, zip(*group, strict=True), strict=True))
         for counts, level in zip(per_level, levels, strict=True):
             counts.update(columns[level])
-        id_hashes.extend(map(hash, columns[0]))
+        id_hashes.extend(map(hash, columns["id"]))
         with naming(papers_path):
-            writer.write_table(pa.table(list(map(pa.array, columns)), schema=schema))
+            writer.write_table(pa.table(columns, schema=schema))
 
     # Compression releases the GIL, so one thread writes a group while the next one is read.
     with (

@@ -9,6 +9,18 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 
+# The columns beside text and labels that a corpus may have, and their types.
+METADATA_TYPES = {
+    "title": pa.string(),
+    "authors": pa.string(),
+    "submitted": pa.date32(),
+    "updated": pa.date32(),
+    "doi": pa.string(),
+    "license": pa.string(),
+}
+# Those of them whose values repeat.
+REPEATED = ("submitted", "updated", "license")
+
 
 def level_columns(names: Iterable[str]) -> list[str]:
     """Return the columns of the hierarchy among ``names``, coarsest first: ``category 0``, ``category 1`` and so on."""
@@ -20,7 +32,17 @@ def level_columns(names: Iterable[str]) -> list[str]:
 def repeated_columns(names: Iterable[str]) -> list[str]:
     """Return the columns among ``names`` whose values repeat, so that Parquet should store each value once."""
     names = list(names)
-    return [name for name in ("categories", *level_columns(names)) if name in names]
+    return [name for name in ("categories", *level_columns(names), *REPEATED) if name in names]
+
+
+def merged_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns among ``names``, those of the drawn papers, that describe the rows of a matrix.
+
+    A corpus without metadata has categories as well, but there they repeat the finest label.
+    """
+    names = list(names)
+    metadata = [name for name in METADATA_TYPES if name in names]
+    return ["id", "topic", *level_columns(names), *(["categories", *metadata] if metadata else [])]
 
 
 def read_papers(
@@ -48,7 +70,8 @@ def read_papers(
                 "Delete it and run snakemake again."
             )
         group_stop = 0
-        waiting = pa.table({name: pa.array([], pa.string()) for name in columns})
+        schema = file.schema_arrow
+        waiting = pa.table({name: pa.array([], schema.field(name).type) for name in columns})
         for group in range(file.num_row_groups):
             group_start = group_stop
             group_stop += file.metadata.row_group(group).num_rows

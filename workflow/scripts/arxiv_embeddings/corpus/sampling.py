@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,12 @@ ROWS_PER_GROUP = 1_000
 # About 75 MB of text. One bucket at a time is in memory.
 ROWS_PER_BUCKET = 50 * ROWS_PER_GROUP
 ROWS_READ = 16_384
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return how drawn papers with these columns are written."""
+    repeated = repeated_columns(schema.names)
+    return {"compression": "zstd", "use_dictionary": repeated, "write_statistics": False}
 
 
 def drawing_order(papers: int, seed: int) -> np.ndarray:
@@ -118,9 +125,7 @@ def _distribute(
 
 def _sort(buckets: list[Path], schema: pa.Schema, drawn_path: Path, progress: Progress) -> None:
     """Write the papers of all buckets in order, each bucket sorted by place."""
-    repeated = repeated_columns(schema.names)
-    options = {"compression": "zstd", "use_dictionary": repeated, "write_statistics": False}
-    with pq.ParquetWriter(drawn_path, schema, **options) as writer:
+    with pq.ParquetWriter(drawn_path, schema, **parquet_options(schema)) as writer:
         for bucket in buckets:
             with pa.memory_map(str(bucket)) as source, pa.ipc.open_stream(source) as stream:
                 ordered = stream.read_all().sort_by("place").drop_columns("place")

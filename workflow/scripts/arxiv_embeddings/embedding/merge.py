@@ -18,7 +18,7 @@ from ..common.matrices import MatrixWriter
 from ..common.progress import Progress
 from ..config.currency import corpus_of
 from ..config.encoder_settings import RESOLVED_FIELDS, EncoderSettings
-from ..corpus.papers import level_columns, read_papers
+from ..corpus.papers import merged_columns, read_papers, repeated_columns
 from .store import Piece, VectorStore, groups, pieces_in, set_aside_damaged
 from .texts import read_keys
 
@@ -117,10 +117,10 @@ def merge_vectors(
     pieces = store.pieces_of(positions)
     _verify(pieces, store_folder)
     dimensions = pieces[0].manifest.dimensions
-    levels = level_columns(pq.read_schema(papers_path).names)
-    columns = ["id", "topic", *levels]
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    options = {"compression": "zstd", "use_dictionary": levels}
+    drawn = pq.read_schema(papers_path)
+    columns = merged_columns(drawn.names)
+    schema = pa.schema([drawn.field(name).remove_metadata() for name in columns])
+    options = {"compression": "zstd", "use_dictionary": repeated_columns(columns)}
     ids, texts = TextsHash(), TextsHash()
     tokens = start = 0
     with (
