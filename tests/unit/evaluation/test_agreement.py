@@ -41,8 +41,17 @@ def test_agreement_equals_scikit_learn(noise: float, papers: int, classes: int) 
         assert found[metric] == pytest.approx(function(codes, clusters), abs=1e-9), metric
 
 
-@pytest.mark.parametrize("codes", [[0, 0, 0, 0], [0, 1, 1, 0]])
-def test_one_cluster_or_class_has_no_scores(codes: list[int]) -> None:
-    one = np.zeros(4, int)
-    assert all(np.isnan(value) for value in agreement(contingency(np.array(codes), one)).values())
-    assert all(np.isnan(value) for value in agreement(contingency(one, np.array(codes))).values())
+@pytest.mark.parametrize("codes", [[0, 1, 1, 0], [0, 1, 2, 3]])
+def test_a_single_cluster_and_clusters_of_one_paper_have_the_values_of_scikit_learn(
+    codes: list[int],
+) -> None:
+    for clusters in ([0, 0, 0, 0], [0, 1, 2, 3]):
+        found = agreement(contingency(np.array(codes), np.array(clusters)))
+        for metric, function in SKLEARN.items():
+            assert found[metric] == pytest.approx(function(codes, clusters)), metric
+
+
+def test_one_class_has_no_scores() -> None:
+    one, two = np.zeros(4, int), np.array([0, 1, 1, 0])
+    for clusters in (one, two):
+        assert all(np.isnan(value) for value in agreement(contingency(one, clusters)).values())

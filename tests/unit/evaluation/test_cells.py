@@ -119,7 +119,8 @@ def test_identical_vectors_have_no_scores() -> None:
     vectors, levels = np.ones((50, 4), np.float32), draw(50)[1]
     found = cluster(vectors, "ward", [3, 6], **OPTIONS)
     scores = cell_scores(vectors, levels, found, method="ward", **OPTIONS)
-    assert {score.value for score in scores if score.metric in ("ari", "lca_f1")} == {None}
+    assert {score.value for score in scores} == {None}
+    assert {score.note for score in scores} == {"omitted: all vectors are identical"}
 
 
 def test_own_clusters_may_all_be_noise() -> None:
@@ -127,7 +128,7 @@ def test_own_clusters_may_all_be_noise() -> None:
     none = np.full(50, -1, np.int32)
     values = cell_values(Clustering([levels[0].codes, levels[1].codes], None, none, {}), levels)
     assert values["flat clustering", "own", "noise", "category 1"] == 1.0
-    assert np.isnan(values["flat clustering", "own", "ari", "category 1"])
+    assert values["flat clustering", "own", "ari", "category 1"] == 0.0
 
 
 def arguments(folder: Path, vectors: np.ndarray, report: dict[str, Any], method: str) -> list[Any]:

@@ -31,12 +31,13 @@ def agreement(table: np.ndarray) -> dict[str, float]:
 
     ARI: Hubert & Arabie, 1985. AMI: Vinh, Epps & Bailey, 2010, normalised by the arithmetic mean of the entropies, as
     in scikit-learn. Homogeneity, completeness and V-measure: Rosenberg & Hirschberg, 2007. Fowlkes & Mallows, 1983.
-    Rand, 1971. All are NaN with fewer than two classes or clusters.
+    Rand, 1971. All equal scikit-learn's, also of a single cluster (ARI, AMI, V-measure and homogeneity 0, completeness 1);
+    they are NaN with fewer than two classes.
 
     scikit-learn computes them from labels, each in a pass of its own; from the table, all take a fraction of that time.
     """
     table = table[table.any(axis=1)][:, table.any(axis=0)]
-    if min(table.shape) < 2:
+    if len(table) < 2:
         return dict.fromkeys(METRICS, float("nan"))
     sizes, cluster_sizes = table.sum(axis=1), table.sum(axis=0)
     classes, clusters = _entropy(sizes), _entropy(cluster_sizes)
@@ -49,12 +50,12 @@ def agreement(table: np.ndarray) -> dict[str, float]:
     by_chance = same_class * same_cluster / pairs
     most = (same_class + same_cluster) / 2
     return {
-        "ari": _ratio(together - by_chance, most - by_chance),
-        "ami": _ratio(mutual - chance, mean - chance),
+        "ari": _ratio(together - by_chance, most - by_chance, 1.0),
+        "ami": _ratio(mutual - chance, mean - chance, 1.0),
         "v_measure": mutual / mean,
         "homogeneity": mutual / classes,
-        "completeness": mutual / clusters,
-        "fowlkes_mallows": _ratio(together, float(np.sqrt(same_class * same_cluster))),
+        "completeness": _ratio(mutual, clusters, 1.0),
+        "fowlkes_mallows": _ratio(together, float(np.sqrt(same_class * same_cluster)), 0.0),
         "rand": (pairs + 2 * together - same_class - same_cluster) / pairs,
     }
 
@@ -68,5 +69,6 @@ def _pairs(counts: np.ndarray) -> float:
     return float((counts * (counts - 1.0) / 2).sum())
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if abs(denominator) > 1e-12 else float("nan")
+def _ratio(numerator: float, denominator: float, otherwise: float) -> float:
+    """Return the quotient, or ``otherwise`` where the denominator vanishes."""
+    return numerator / denominator if abs(denominator) > 1e-12 else otherwise

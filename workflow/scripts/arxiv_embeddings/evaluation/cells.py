@@ -57,6 +57,8 @@ def cell_scores(
         threads: see ``method``.
     """
     papers = len(vectors)
+    if (vectors == vectors[0]).all():
+        return omitted_scores(levels, papers, "all vectors are identical")
 
     def again(rows: np.ndarray | slice, labels: Sequence[Labels], start: int) -> Clustering:
         numbers = [len(level.names) for level in labels]
