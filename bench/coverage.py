@@ -17,6 +17,7 @@ import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 from arxiv_embeddings.evaluation import cells
 from arxiv_embeddings.evaluation.bootstrap import interval
+from arxiv_embeddings.evaluation.cells import Key
 from arxiv_embeddings.evaluation.clusterings import cluster
 from arxiv_embeddings.evaluation.geometry import space_scores
 from arxiv_embeddings.evaluation.labels import Labels, read_labels
@@ -42,7 +44,7 @@ def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Sc
         lengths = np.random.default_rng(SEED).integers(100, 2_000, len(vectors))
         return space_scores(vectors, levels, lengths)
     numbers = [len(labels.names) for labels in levels]
-    options = {"method": method, "seed": SEED, "settings": {}, "threads": 1}
+    options: dict[str, Any] = {"method": method, "seed": SEED, "settings": {}, "threads": 1}
     return cells.cell_scores(
         vectors, levels, cluster(vectors, numbers=numbers, **options), **options
     )
@@ -50,7 +52,7 @@ def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Sc
 
 def repeat(
     number: int, *, vectors: Path, papers: Path, size: int, method: str, most: int
-) -> list[dict[tuple[str, ...], Score]]:
+) -> list[dict[Key, Score]]:
     """Return the scores of two models of the same quality on the papers of one repeat, by key."""
     cells.MOST = most
     matrix = np.load(vectors, mmap_mode="r", allow_pickle=False)
@@ -66,18 +68,20 @@ def repeat(
 
 
 def shares(
-    repeats: list[list[dict[tuple[str, ...], Score]]],
-) -> dict[tuple[str, ...], tuple[float, float, float, float]]:
+    repeats: list[list[dict[Key, Score]]],
+) -> dict[Key, tuple[float, float, float, float]]:
     """Return for every score its mean, the mean width of its interval, and the shares covered and real."""
-    values: dict[tuple[str, ...], list[Score]] = defaultdict(list)
-    real: dict[tuple[str, ...], list[bool]] = defaultdict(list)
+    values: dict[Key, list[Score]] = defaultdict(list)
+    real: dict[Key, list[bool]] = defaultdict(list)
     for a, b in repeats:
         for key in a.keys() & b.keys():
             pair = a[key], b[key]
             values[key] += pair
             if all(score.replicates for score in pair):
                 difference = (pair[0].value or 0.0) - (pair[1].value or 0.0)
-                low, high = interval(difference, np.subtract(*(p.replicates for p in pair)))
+                low, high = interval(
+                    difference, np.subtract(pair[0].replicates, pair[1].replicates)
+                )
                 real[key].append(low > 0 or high < 0)
     found = {}
     for key, scores in values.items():

@@ -1,11 +1,12 @@
-"""Score the space of a model's vectors: neighbours, silhouettes, cosines, text lengths, and MTEB's protocol."""
+"""Score the space of a model's vectors: neighbours, a linear probe, silhouettes, cosines, text lengths, and MTEB's protocol."""
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.matrices import open_matrix
-from arxiv_embeddings.evaluation.geometry import read_lengths, space_scores
+from arxiv_embeddings.evaluation.geometry import read_lengths, read_listed, space_scores
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.mteb import mteb_scores
 from arxiv_embeddings.evaluation.scores import write_scores
@@ -13,10 +14,12 @@ from arxiv_embeddings.evaluation.selection import read_selection
 
 
 def main(arguments: argparse.Namespace) -> None:
-    matrix = open_matrix(arguments.embeddings)
+    matrix: np.ndarray = open_matrix(arguments.embeddings)
     papers = read_selection(arguments.selection, len(matrix))
     matrix, levels = matrix[:papers], read_labels(arguments.papers, papers)
-    scores = space_scores(matrix, levels, read_lengths(arguments.papers)[:papers])
+    scores = space_scores(
+        matrix, levels, read_lengths(arguments.papers)[:papers], read_listed(arguments.papers)
+    )
     write_scores(arguments.scores, [*scores, *mteb_scores(matrix, levels)])
 
 

@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
+from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
 from .labels import Labels
-from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine, nearest_on_map
+from .neighbours import (
+    METHOD,
+    NEIGHBOURS,
+    accuracies,
+    metrics_of,
+    nearest_by_cosine,
+    nearest_on_map,
+)
 from .scores import Score, joined, measured
 
 log = logging.getLogger(__name__)
@@ -24,7 +32,7 @@ NEAR = 15
 WALKED = 1_000
 # Neighbours of a paper in the graph of DEMaP.
 EDGES = 30
-QUERIES_AT_ONCE = 512
+QUERIES_AT_ONCE = 256
 # Bins of a Shepard diagram, each way.
 BINS = 60
 
@@ -109,7 +117,6 @@ def map_scores(vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray
     scores += accuracies(
         levels,
         family="map",
-        method="k-NN",
         queries=np.arange(papers),
         nearest=on_map[:, : max(NEIGHBOURS)],
         note="",
@@ -123,7 +130,12 @@ def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> li
         ("", metric, "")
         for metric in ("trustworthiness", "continuity", "distance_correlation", "demap")
     ]
-    keys += [("k-NN", f"accuracy_at_{k}", labels.level) for labels in levels for k in NEIGHBOURS]
+    keys += [
+        (METHOD, metric, labels.level)
+        for labels in levels
+        for k in NEIGHBOURS
+        for metric in metrics_of(k)
+    ]
     return [
         Score("map", *key, value=None, papers=papers, note=f"omitted: {reason}") for key in keys
     ]
@@ -132,14 +144,11 @@ def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> li
 def shepard(distances: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the pairs of papers by two distances (n, n), as counts int64 (BINS, BINS); see ``MapScores``."""
     upper = np.triu_indices(len(distances), 1)
-    counts, _, _ = np.histogram2d(
-        *(
-            values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
-            for values in (distances, others)
-        ),
-        bins=BINS,
-        range=((0, 1), (0, 1)),
+    first, second = (
+        values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
+        for values in (distances, others)
     )
+    counts = np.histogram2d(first, second, bins=BINS, range=((0, 1), (0, 1)))[0]
     return counts.astype(np.int64)
 
 
@@ -172,7 +181,7 @@ def continuity(places: np.ndarray, nearest: np.ndarray, queries: np.ndarray) -> 
         len(places),
         nearest[queries],
         queries,
-        lambda rows: np.square(places[rows][:, None] - places[None]).sum(axis=2),
+        lambda rows: cdist(places[rows], places, "sqeuclidean"),
     )
 
 
@@ -192,7 +201,7 @@ def _kept(
         of_nearest = np.take_along_axis(apart, nearest[part], axis=1)
         closer = [(apart < of_nearest[:, [column]]).sum(axis=1) for column in range(k)]
         cost[part] = np.maximum(0, np.column_stack(closer) + 1 - k).sum(axis=1)
-    return 1 - 2 * cost / (k * (2 * papers - 3 * k - 1))
+    return np.asarray(1 - 2 * cost / (k * (2 * papers - 3 * k - 1)))
 
 
 def euclidean_distances(places: np.ndarray) -> np.ndarray:
