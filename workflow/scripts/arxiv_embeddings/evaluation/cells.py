@@ -70,8 +70,8 @@ def cell_scores(
         runs += [cell_values(again(slice(None), levels, n), levels) for n in range(1, STARTS)]
     values = _mean(runs)
     notes = [f"mean of {STARTS} starts" if method in SEEDED else ""]
-    shuffled = [cell_values(found, shuffled(levels, number)) for number in range(SHUFFLES)]
-    chance = _mean(shuffled)
+    by_chance = [cell_values(found, shuffled(levels, number)) for number in range(SHUFFLES)]
+    chance = _mean(by_chance)
     replicates: list[dict[Key, float]] = []
     size = min(papers // 2, MOST)
     if papers < LEAST:
