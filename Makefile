@@ -7,13 +7,16 @@ DEMO := resources/demo
 SOURCES := workflow/scripts workflow/plugins tests bench docs
 SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install slurm-setup demo status query prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate docs
+.PHONY: install slurm-setup demo status query prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate trimap docs
 
 install: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
 
-# PHATE for the map. A separate step because phate and graphtools are under the GPL 2; without it, the map is a PCA projection.
+# Reductions that are installed on request; without them their cells are omitted. PHATE because phate and graphtools are
+# under the GPL 2, TriMAP because it is no longer maintained.
 phate: $(VENV)/phate.done
+
+trimap: $(VENV)/trimap.done
 
 # `make demo SNAPSHOT=path` uses the demo's settings on a real snapshot.
 DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
@@ -104,6 +107,7 @@ lock: $(VENV)/develop.done
 	$(call pin,workflow)
 	$(call pin,evaluate)
 	$(call pin,phate)
+	$(call pin,trimap)
 	$(call pin,develop)
 
 define pin
@@ -134,6 +138,10 @@ $(VENV)/evaluate.done: envs/evaluate.lock $(VENV)/workflow.done
 
 $(VENV)/phate.done: envs/phate.lock $(VENV)/evaluate.done
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/phate.lock
+	touch $@
+
+$(VENV)/trimap.done: envs/trimap.lock $(VENV)/evaluate.done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/trimap.lock
 	touch $@
 
 $(VENV)/develop.done: envs/develop.lock $(VENV)/workflow.done

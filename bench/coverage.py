@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 from arxiv_embeddings.evaluation import cells
 from arxiv_embeddings.evaluation.bootstrap import interval
-from arxiv_embeddings.evaluation.cells import Key
 from arxiv_embeddings.evaluation.clusterings import cluster
 from arxiv_embeddings.evaluation.geometry import space_scores
 from arxiv_embeddings.evaluation.labels import Labels, read_labels
@@ -52,14 +51,14 @@ def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Sc
 
 def repeat(
     number: int, *, vectors: Path, papers: Path, size: int, method: str, most: int
-) -> list[dict[Key, Score]]:
+) -> list[dict[tuple[str, ...], Score]]:
     """Return the scores of two models of the same quality on the papers of one repeat, by key."""
     cells.MOST = most
     matrix = np.load(vectors, mmap_mode="r", allow_pickle=False)
     generator = np.random.default_rng([SEED, number])
     rows = np.sort(generator.choice(len(matrix), size, replace=False))
     levels = [labels.at(rows) for labels in read_labels(papers, len(matrix))]
-    found = []
+    found: list[dict[tuple[str, ...], Score]] = []
     for _ in range(2):
         noise = generator.standard_normal((size, matrix.shape[1])).astype(np.float32)
         model = unit_vectors(unit_vectors(matrix, rows) + NOISE * unit_vectors(noise))
@@ -68,11 +67,11 @@ def repeat(
 
 
 def shares(
-    repeats: list[list[dict[Key, Score]]],
-) -> dict[Key, tuple[float, float, float, float]]:
+    repeats: list[list[dict[tuple[str, ...], Score]]],
+) -> dict[tuple[str, ...], tuple[float, float, float, float]]:
     """Return for every score its mean, the mean width of its interval, and the shares covered and real."""
-    values: dict[Key, list[Score]] = defaultdict(list)
-    real: dict[Key, list[bool]] = defaultdict(list)
+    values: dict[tuple[str, ...], list[Score]] = defaultdict(list)
+    real: dict[tuple[str, ...], list[bool]] = defaultdict(list)
     for a, b in repeats:
         for key in a.keys() & b.keys():
             pair = a[key], b[key]

@@ -50,7 +50,7 @@ def write_inputs(source: Path, papers: int, folder: Path) -> None:
     }
     pq.write_table(pa.table(columns), folder / "map.parquet")
     np.save(folder / "embeddings.npy", rng.standard_normal((papers, DIMENSIONS), dtype=np.float32))
-    (folder / "map.json").write_text(json.dumps({"method": "random", "papers": papers}))
+    (folder / "map.json").write_text(json.dumps({"method": "umap", "papers": papers}))
 
 
 def make_page(scripts: Path, folder: Path, page: Path, *, before: bool) -> None:
@@ -58,7 +58,7 @@ def make_page(scripts: Path, folder: Path, page: Path, *, before: bool) -> None:
     inputs += (
         ["--map", "map.parquet"] if before else ["--map", "map.npy", "--vectors", "embeddings.npy"]
     )
-    command = [sys.executable, scripts / "make_explorer.py", *inputs, "--page", page]
+    command = [sys.executable, str(scripts / "make_explorer.py"), *inputs, "--page", str(page)]
     subprocess.run(command, check=True, cwd=folder, stderr=subprocess.DEVNULL)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from support.data.make_evaluation import make_papers
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
@@ -112,12 +112,12 @@ def view_of(page: Page) -> list[float]:
 def test_every_paper_and_the_method_of_the_map_are_shown(page: Page, file: Path) -> None:
     open_page(page, file)
     expect(page.get_by_role("heading", name="some-model")).to_be_visible()
-    expect(page.get_by_text("Map of 400 papers by umap")).to_be_visible()
+    expect(page.get_by_text("UMAP map of 400 papers")).to_be_visible()
     expect(status(page)).to_have_text(shown(PAPERS))
     # Points are really drawn: the first paper is alone where it is.
     next_frame(page)
     left, top = place_of(page, 0)
-    clip = {"x": left - 1, "y": top - 1, "width": 3, "height": 3}
+    clip = FloatRect(x=left - 1, y=top - 1, width=3, height=3)
     drawn = page.screenshot(clip=clip)
     page.evaluate("canvas.parts = [{ stop: 0, larger: 0, alpha: 1 }]; look()")
     next_frame(page)

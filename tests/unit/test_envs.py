@@ -26,7 +26,7 @@ def pins(lock: Path) -> dict[str, str]:
         ("corpus", ["workflow"]),
         ("embed", ["workflow"]),
         ("evaluate", ["workflow", "evaluate"]),
-        ("phate", ["workflow", "evaluate", "phate"]),
+        ("reduce", ["workflow", "evaluate", "phate", "trimap"]),
     ],
 )
 def test_conda_environment_pins_what_the_locks_pin(name: str, locks: list[str]) -> None:

@@ -15,8 +15,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 LIBRARY = ROOT / "workflow/scripts/arxiv_embeddings"
 EVALUATION = ("evaluation", "report")
-# Optional, and under the GPL: `make phate` installs it.
-OPTIONAL = {"phate"}
+# Installed on request: `make phate`, which is under the GPL, and `make trimap`.
+OPTIONAL = {"phate", "trimap"}
 
 
 def imported(module: Path) -> Iterator[str]:

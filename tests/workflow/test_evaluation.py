@@ -1,9 +1,44 @@
-"""The evaluation is a separate target, and reruns when the embeddings change."""
+"""The benchmark grid is a separate target; a change runs the cells that it concerns, and nothing else."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
+from support.once import built_once
 from support.running import Workflow, model
+
+TARGET = "results/test/comparison/grid.csv"
+EVALUATION = {
+    "papers": 50,
+    "reductions": ["none", "pca"],
+    "dimensions": 3,
+    "clusterings": ["kmeans"],
+    "maps": ["pca"],
+}
+# A corpus and a model may have the same name, so a label does not identify the owner of a file.
+MODELS = [model(), model("test", pooling="cls")]
+
+
+def config(size: int = 60, **evaluation: Any) -> dict[str, Any]:
+    return {
+        "models": MODELS,
+        "sample": {"size": size},
+        "shards": {"size": 60},
+        "evaluation": {**EVALUATION, **evaluation},
+    }
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    inputs: Workflow, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Workflow:
+    """A finished grid of two models. Tests take a copy."""
+
+    def build(folder: Path) -> None:
+        inputs.copy(folder).run(TARGET, **config())
+
+    return Workflow(built_once(tmp_path_factory, worker_id, "evaluated", build))
 
 
 def test_a_plain_run_evaluates_nothing(finished: Workflow) -> None:
@@ -11,29 +46,58 @@ def test_a_plain_run_evaluates_nothing(finished: Workflow) -> None:
     assert not (finished.results / "comparison").exists()
 
 
-def test_two_models_are_compared_on_the_same_papers(fresh: Workflow) -> None:
-    target = "results/test/comparison/differences.csv"
-    # A corpus and a model may have the same name, so a label does not identify the owner of a file.
-    models = [model(), model("test", pooling="cls")]
-    config: dict[str, Any] = {"models": models, "sample": {"size": 60}, "shards": {"size": 60}}
-    jobs = fresh.run(target, **config).jobs
-    assert jobs["cluster_embeddings"] == 2 and jobs["compare_models"] == 1
-    scores = pd.read_parquet(fresh.results / "comparison/scores.parquet")
-    assert set(scores["model"]) == {"minilm", "test"}
-    assert {"flat clustering", "tree", "space", "map"} <= set(scores["family"])
-    for label in ("minilm", "test"):
-        own = pd.read_parquet(fresh.results / label / "evaluation/clustering-scores.parquet")
-        merged = scores[(scores["model"] == label) & scores["family"].isin(set(own["family"]))]
-        columns = ["metric", "level", "value"]
-        wanted = own[columns].reset_index(drop=True)
-        pd.testing.assert_frame_equal(merged[columns].reset_index(drop=True), wanted)
-    differences = pd.read_csv(fresh.results / "comparison/differences.csv")
-    assert set(differences["model a"]) == {"minilm"} and set(differences["model b"]) == {"test"}
-    assert fresh.run(target, **config).jobs == {}
-    clusters = "results/test/minilm/evaluation/clusters.parquet"
-    again = fresh.run(clusters, **{**config, "sample": {"size": 50}})
-    assert again.jobs == {
-        "find_vectors": 1,
-        "merge_vectors": 1,
-        "cluster_embeddings": 1,
+def test_every_cell_of_both_models_is_in_the_grid(evaluated: Workflow) -> None:
+    grid = pd.read_parquet(evaluated.results / "comparison/grid.parquet")
+    cells = grid[grid.family == "flat clustering"].groupby(["model", "reduction", "clustering"])
+    assert set(cells.groups) == {
+        (label, reduction, "kmeans")
+        for label in ("minilm", "test")
+        for reduction in ("none", "pca-3")
     }
+    assert set(grid.papers[grid.family == "flat clustering"]) == {50}
+    assert set(grid.reduction[grid.family == "map"]) == {"pca-2"}
+    assert {"flat clustering", "map", "space", "MTEB"} == set(grid.family)
+    differences = pd.read_csv(evaluated.results / "comparison/differences.csv")
+    assert set(differences["model a"]) == {"minilm"} and set(differences["model b"]) == {"test"}
+
+
+def test_a_change_runs_only_its_own_cells(evaluated: Workflow, tmp_path: Path) -> None:
+    done = evaluated.copy(tmp_path)
+    assert done.run(TARGET, **config()).jobs == {}
+    # The larger sample begins with the same papers, so no cell changes.
+    assert set(done.run(TARGET, **config(70)).jobs) == {
+        *("find_vectors", "embed_shard", "merge_vectors", "select_papers"),
+    }
+    jobs = done.run(TARGET, **config(70, clusterings=["kmeans", "ward"])).jobs
+    assert jobs == {"cluster_papers": 4, "compare_models": 1}
+    settings = {"pca": {"whiten": True}}
+    jobs = done.run(TARGET, **config(70, clusterings=["kmeans", "ward"], settings=settings)).jobs
+    assert jobs == {
+        "reduce_embeddings": 4,
+        "cluster_papers": 4,
+        "score_map": 2,
+        "compare_models": 1,
+    }
+
+
+def test_a_cell_that_cannot_be_made_is_omitted_and_the_others_go_on(fresh: Workflow) -> None:
+    one = {**config(40, dimensions=[2, 300]), "models": MODELS[:1]}
+    fresh.run(TARGET, **one)
+    grid = pd.read_parquet(fresh.results / "comparison/grid.parquet")
+    omitted = grid[grid.value.isna() & (grid.reduction == "pca-300")]
+    assert len(omitted) and omitted.note.str.contains("pca cannot give 300 dimensions").all()
+    assert grid[(grid.reduction == "pca-2") & (grid.metric == "ari")].value.notna().all()
+
+
+def test_unknown_methods_and_parameters_stop_before_the_first_job(fresh: Workflow) -> None:
+    for evaluation, message in (
+        ({"reductions": ["isomap"]}, "evaluation.reductions[0]: 'isomap' is not allowed"),
+        (
+            {"settings": {"umap": {"neighbours": 3}}},
+            "evaluation.settings.umap: unknown parameter 'neighbours'",
+        ),
+        ({"settings": {"isomap": {}}}, "'isomap' is not allowed. The methods with parameters are"),
+    ):
+        run = fresh.run(TARGET, code=1, **config(40, **evaluation))
+        assert message in run.output
+        assert not fresh.results.exists()

@@ -64,7 +64,7 @@ def test_rules_with_a_prefix(fresh: Workflow) -> None:
     assert module.run(**config).jobs == jobs
     assert module.embeddings().shape == (100, 384)
     report = module.run("--dry-run", "arxiv_report", **config).output
-    for rule in ("cluster_embeddings", "draw_model", "make_explorer", "write_tables", "report"):
+    for rule in ("cluster_papers", "draw_model", "make_explorer", "write_tables", "report"):
         assert f"\narxiv_{rule} " in report
     assert "\narxiv_embed_shard " not in report
 

@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+import numpy as np
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.corpus.papers import level_columns
@@ -45,7 +46,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def best_panels(
-    arguments: argparse.Namespace, levels: list[str], categories: dict[str, object]
+    arguments: argparse.Namespace, levels: list[str], categories: dict[str, np.ndarray]
 ) -> list[list[Panel]]:
     """Return a panel for each level: the clusters of the cell that is best there; none if no cell has the score."""
     grid = read_parquet(arguments.grid).to_pylist()

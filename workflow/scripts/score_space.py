@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.geometry import read_lengths, read_listed, space_scores
@@ -14,9 +13,9 @@ from arxiv_embeddings.evaluation.selection import read_selection
 
 
 def main(arguments: argparse.Namespace) -> None:
-    matrix: np.ndarray = open_matrix(arguments.embeddings)
-    papers = read_selection(arguments.selection, len(matrix))
-    matrix, levels = matrix[:papers], read_labels(arguments.papers, papers)
+    embeddings = open_matrix(arguments.embeddings)
+    papers = read_selection(arguments.selection, len(embeddings))
+    matrix, levels = embeddings[:papers], read_labels(arguments.papers, papers)
     scores = space_scores(
         matrix, levels, read_lengths(arguments.papers)[:papers], read_listed(arguments.papers)
     )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +10,12 @@ import pyarrow.parquet as pq
 
 LEVELS = ("category 0", "category 1")
 METRICS = {
-    ("flat clustering", "MiniBatchKMeans"): ["v_measure", "ami", "ari"],
-    ("tree", "Ward tree"): ["dendrogram_purity"],
-    ("space", "k-NN"): ["accuracy_at_1", "accuracy_at_10"],
+    ("flat clustering", "none", "kmeans"): ["ari", "v_measure"],
+    ("flat clustering", "pca-300", "kmeans"): ["ari", "v_measure"],
+    ("flat clustering", "pca-300", "ward"): ["ari", "v_measure"],
+    ("tree", "pca-300", "ward"): ["dendrogram_purity"],
+    ("map", "umap-2", ""): ["accuracy_at_1"],
+    ("space", "", ""): ["accuracy_at_1", "accuracy_at_10"],
 }
 
 
@@ -36,7 +40,7 @@ def make_papers(path: Path, papers: int, categories: int, seed: int = 0) -> None
 
 
 def make_evaluation(folder: Path, seed: int = 0) -> None:
-    """Write map, clusters and tokens for the papers in ``folder``.
+    """Write a map, a cell's clusters, a grid and tokens for the papers in ``folder``.
 
     On the map, each category is one blob. A fifth of the papers are in the wrong cluster.
     """
@@ -50,22 +54,21 @@ def make_evaluation(folder: Path, seed: int = 0) -> None:
     centres = rng.normal(size=(codes["category 1"].max() + 1, 2)) * 4
     places = centres[codes["category 1"]] + rng.normal(size=(len(rows), 2))
     evaluation = folder / "evaluation"
-    evaluation.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
-        pa.table({"row": rows, "x": places[:, 0], "y": places[:, 1]}), evaluation / "map.parquet"
-    )
-    about = {"method": "PCA", "papers": len(rows), "subsample": None, "seed": 42}
+    cells = evaluation / "cells/pca-300"
+    cells.mkdir(parents=True, exist_ok=True)
+    np.save(evaluation / "map.npy", places.astype(np.float32))
+    about = {"method": "umap", "papers": len(rows), "dimensions": 2, "seed": 42}
     (evaluation / "map.json").write_text(json.dumps(about))
-    clusters = {"row": pa.array(rows)}
-    for method in ("kmeans", "tree"):
-        for level in LEVELS:
-            kinds = codes[level].max() + 1
-            renamed = rng.permutation(kinds)[codes[level]]
-            astray = rng.random(len(rows)) < 0.2
-            clusters[f"{method} {level}"] = pa.array(
-                np.where(astray, rng.integers(kinds, size=len(rows)), renamed).astype(np.int32)
-            )
-    pq.write_table(pa.table(clusters), evaluation / "clusters.parquet")
+    clusters = {}
+    for level in LEVELS:
+        kinds = codes[level].max() + 1
+        renamed = rng.permutation(kinds)[codes[level]]
+        astray = rng.random(len(rows)) < 0.2
+        clusters[level] = np.where(astray, rng.integers(kinds, size=len(rows)), renamed).astype(
+            np.int32
+        )
+    pq.write_table(pa.table(clusters), cells / "ward.parquet")
+    make_grid(evaluation / "grid.parquet", ["some-model"])
     tokens = np.clip(rng.lognormal(5.2, 0.45, len(rows)), 3, None).astype(np.int32)
     pq.write_table(pa.table({"row": rows, "tokens": tokens}), evaluation / "tokens.parquet")
 
@@ -91,32 +94,34 @@ def make_manifest(path: Path, papers: int, pieces: int = 6, seed: int = 0) -> No
     )
 
 
-def make_scores(path: Path, models: list[str], seed: int = 0) -> None:
-    """Write random scores of several models, and one missing score."""
+def make_grid(path: Path, models: list[str], seed: int = 0) -> None:
+    """Write random scores of a few cells, of a map and of the vectors of several models, and one missing score."""
     rng = np.random.default_rng(seed)
     rows = []
     for model in models:
-        for (family, method), metrics in METRICS.items():
+        for (family, reduction, clustering), metrics in METRICS.items():
             for metric in metrics:
                 for level in LEVELS:
                     value = float(rng.uniform(0.2, 0.9))
-                    rows.append(
-                        {
-                            "model": model,
-                            "family": family,
-                            "method": method,
-                            "metric": metric,
-                            "level": level,
-                            "value": value,
-                            "low": value - 0.02,
-                            "high": value + 0.02,
-                            "papers": 1_000,
-                            "note": "",
-                        }
-                    )
-    left_out = {"family": "map", "method": "map", "metric": "demap", "level": "", "note": "no map"}
+                    row: dict[str, Any] = {
+                        "model": model,
+                        "reduction": reduction,
+                        "clustering": clustering,
+                    }
+                    row |= {"family": family, "method": "", "metric": metric, "level": level}
+                    row |= {"value": value, "low": value - 0.02, "high": value + 0.02}
+                    rows.append({**row, "chance": 0.0, "papers": 1_000, "note": ""})
+    omitted = {"family": "space", "metric": "silhouette", "level": "", "note": "omitted: a reason"}
     rows.append(
-        {"model": models[0], "value": None, "low": None, "high": None, "papers": 0, **left_out}
+        {
+            **rows[-1],
+            **omitted,
+            "reduction": "",
+            "clustering": "",
+            "value": None,
+            "low": None,
+            "high": None,
+        }
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), path)

@@ -212,7 +212,7 @@ def test_value_in_place_of_a_mapping_is_reported_with_the_keys(
 @pytest.mark.parametrize(
     ("place", "known"),
     [
-        ("", "snapshot, corpus, sample, shards, vector_store, models"),
+        ("", "snapshot, corpus, sample, shards, vector_store, evaluation, models"),
         ("corpus", "name, format, categories, columns, max_bad_records"),
         ("sample", "size, seed, order"),
         ("shards", "size"),

@@ -55,7 +55,7 @@ def test_settings_of_a_method() -> None:
 
 
 def test_optional_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not grid.is_installed("phate")
     assert not grid.is_installed("trimap")
     assert grid.is_installed("umap")

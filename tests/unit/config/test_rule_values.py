@@ -11,7 +11,6 @@ from arxiv_embeddings.config.rule_values import (
     model_source,
     paper_link,
     revision_option,
-    scores_by_model,
     shard_bounds,
     shard_names,
 )
@@ -95,19 +94,6 @@ def test_a_run_may_have_more_shards_than_five_digits_can_count() -> None:
     names = shard_names(lookup)
     assert names[99_999:100_001] == ["12345678-99999", "12345678-100000"]
     assert shard_bounds(lookup, names[-1]) == (119_999, 120_000)
-
-
-def test_scores_follow_the_label_of_their_model() -> None:
-    """A label may be the name of the corpus, or part of another label."""
-    files = [
-        f"results/a/{model}/evaluation/{kind}-scores.parquet"
-        for kind in ("map", "space")
-        for model in ("ab", "a")
-    ]
-    assert scores_by_model(["a", "ab"], files) == [
-        *("--model", "a", files[1], files[3]),
-        *("--model", "ab", files[0], files[2]),
-    ]
 
 
 def test_only_papers_of_arxiv_have_a_page() -> None:

@@ -213,6 +213,7 @@ def test_the_command_writes_the_scores_or_reports_the_error(tmp_path: Path, scri
         "--scores",
         scores,
     )
+    (tmp_path / "selection.json").write_text('{"papers": 100}')
     write_papers(papers, 99)
     done = script("score_space.py", *arguments)
     assert done.returncode == 1

@@ -63,6 +63,16 @@ def test_replicates_are_scaled_and_centred_on_the_value() -> None:
     assert scaled.replicates == pytest.approx((0.45, 0.55))
 
 
+def test_no_interval_exceeds_one_except_of_costs() -> None:
+    replicates = np.array([0.9, 1.1])
+    for metric, least in (("ari", 1.0), ("dasgupta_cost", 1.5)):
+        found = measured(
+            "tree", "", metric, "", value=0.99, papers=9, note="", replicates=replicates
+        )
+        assert found.interval[1] is not None
+        assert found.interval[1] >= least and (metric != "ari" or found.interval[1] == 1.0)
+
+
 def test_a_score_without_replicates_has_no_interval() -> None:
     score = score_of(0.5, np.array([]))
     assert (score.value, score.interval, score.note) == (0.5, (None, None), "")

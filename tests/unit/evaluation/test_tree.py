@@ -182,7 +182,7 @@ def test_cophenetic_correlation_equals_pearson_over_all_pairs(
         distance = 2 - int(coarse()[i] == coarse()[j]) - int(fine()[i] == fine()[j])
         in_tree += [heights[i, j]] * times
         in_labels += [distance] * times
-    levels = meetings(tree, coarse()), meetings(tree, fine())
+    levels = [meetings(tree, coarse()), meetings(tree, fine())]
     found = cophenetic_correlation(tree, levels, counts)
     assert found == pytest.approx(np.corrcoef(in_tree, in_labels)[0, 1], rel=1e-10)
     assert found > 0.3

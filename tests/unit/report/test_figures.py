@@ -12,14 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.report.figures.categories import draw_categories, largest
-from arxiv_embeddings.report.figures.confusion import confusion
+from arxiv_embeddings.report.figures.confusion import Panel, confusion, draw_confusion
+from arxiv_embeddings.report.figures.heatmap import draw_heatmap
 from arxiv_embeddings.report.figures.map import draw_map, map_title
+from arxiv_embeddings.report.figures.maps import Map, draw_maps
 from arxiv_embeddings.report.figures.scores import draw_scores
-from arxiv_embeddings.report.figures.style import save
+from arxiv_embeddings.report.figures.shepard import Shepard, draw_shepard
+from arxiv_embeddings.report.figures.style import HEIGHT, save
 from arxiv_embeddings.report.figures.throughput import draw_throughput
 from arxiv_embeddings.report.figures.tokens import draw_tokens, truncation
 from arxiv_embeddings.report.inputs import read_rows
-from support.data.make_evaluation import make_evaluation, make_manifest, make_papers, make_scores
+from support.data.make_evaluation import make_evaluation, make_grid, make_manifest, make_papers
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -44,8 +47,9 @@ def draw(script: Script, model: Path, folder: Path) -> subprocess.CompletedProce
     return script(
         "draw_model.py",
         *("--label", "some-model", "--papers", model / "papers.parquet"),
-        *("--manifest", model / "manifest.json", "--map", evaluation / "map.parquet"),
-        *("--map-report", evaluation / "map.json", "--clusters", evaluation / "clusters.parquet"),
+        *("--manifest", model / "manifest.json", "--map", evaluation / "map.npy"),
+        *("--map-report", evaluation / "map.json", "--cells", evaluation / "cells"),
+        *("--grid", evaluation / "grid.parquet", "--best-by", "ari"),
         *("--tokens", evaluation / "tokens.parquet", "--folder", folder),
     )
 
@@ -58,23 +62,13 @@ def test_the_figures_of_a_model_are_the_same_every_time(
         assert done.returncode == 0, done.stdout
     drawn = sorted(path.name for path in (tmp_path / "one").iterdir())
     stems = ["confusion", "map-category-0", "map-category-1", "throughput", "tokens"]
-    assert drawn == [f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")]
+    assert drawn == [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png", "svg")]
     for name in drawn:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     shown = texts(tmp_path / "one/map-category-1.svg")
-    assert "some-model: PCA (in place of PHATE) map of 600 papers" in shown
+    assert "some-model: UMAP map of 600 papers" in shown
+    assert "PCA, 300, Ward, category 1, n = 600" in texts(tmp_path / "one/confusion.svg")
     assert any(text.startswith("other (") for text in shown)
-
-
-def test_a_map_of_other_papers_is_refused(script: Script, model: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    make_papers(other / "papers.parquet", papers=500, categories=5)
-    make_manifest(other / "manifest.json", papers=500)
-    (other / "evaluation").symlink_to(model / "evaluation")
-    done = draw(script, other, tmp_path / "figures")
-    assert done.returncode == 1
-    assert "is about other papers" in done.stdout
-    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -105,24 +99,87 @@ def test_rows_are_read(model: Path) -> None:
 
 def test_thirty_thousand_points_stay_small(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    places = rng.normal(size=(30_000, 2))
+    places = rng.normal(size=(30_000, 2)).astype(np.float32)
     names = np.array([f"c{code:02d}" for code in rng.integers(60, size=30_000)])
-    figure = draw_map(
-        places[:, 0],
-        places[:, 1],
-        categories=names,
-        level="category 1",
-        model="m",
-        map_report={"method": "PHATE", "papers": 1_000_000},
-    )
+    report = {"method": "phate", "papers": 30_000}
+    figure = draw_map(places, categories=names, level="category 1", model="m", report=report)
     save(figure, tmp_path / "map")
     assert (tmp_path / "map.svg").stat().st_size < 3e6
-    assert "m: PHATE map of 30,000 of 1,000,000 papers" in texts(tmp_path / "map.svg")
+    assert "m: PHATE map of 30,000 papers" in texts(tmp_path / "map.svg")
 
 
-def test_map_titles_name_a_replacement_of_phate() -> None:
-    assert map_title({"method": "PHATE", "papers": 10}, 10) == "PHATE map of 10 papers"
-    assert map_title({"method": "PCA", "papers": 10}, 10).startswith("PCA (in place of PHATE)")
+def test_an_omitted_map_says_so(tmp_path: Path) -> None:
+    report = {"method": "phate", "papers": 9, "omitted": "phate is not installed"}
+    assert map_title(report) == "PHATE map omitted: phate is not installed"
+    empty = np.empty((0, 2), np.float32)
+    figure = draw_map(empty, categories=np.array([]), level="category 0", model="m", report=report)
+    save(figure, tmp_path / "map")
+    assert "m: PHATE map omitted: phate is not installed" in texts(tmp_path / "map.svg")
+
+
+def test_the_heat_map_shows_every_cell_and_what_was_omitted(tmp_path: Path) -> None:
+    make_grid(tmp_path / "grid.parquet", ["one", "two"])
+    rows = [
+        row
+        for row in pq.read_table(tmp_path / "grid.parquet").to_pylist()
+        if row["family"] == "flat clustering"
+    ]
+    figure = draw_heatmap(rows, "ari", ["category 0", "category 1"])
+    save(figure, tmp_path / "heatmap")
+    shown = texts(tmp_path / "heatmap.svg")
+    assert {"one: none", "two: PCA, 300", "k-means", "Ward", "category 0", "ARI"} <= set(shown)
+    # There is no Ward of none: one cell of each model at each level.
+    assert shown.count("omitted") == 4
+    value = next(row["value"] for row in rows if row["metric"] == "ari")
+    assert f"{value:.2f}" in shown
+
+
+def test_maps_and_shepard_diagrams_of_all_models(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    categories = np.array([f"c{code}" for code in rng.integers(30, size=200)])
+    places = rng.normal(size=(200, 2)).astype(np.float32)
+    empty = np.empty((0, 2), np.float32)
+    maps = [
+        [Map(model, "umap-2", places), Map(model, "phate-2", empty)] for model in ("one", "two")
+    ]
+    save(draw_maps(maps, categories, "category 1"), tmp_path / "maps")
+    shown = texts(tmp_path / "maps.svg")
+    assert {"one", "two", "UMAP", "PHATE", "omitted"} <= set(shown)
+    assert any(
+        text.startswith("Maps by category 1, axes cut at the 1st and 99th") for text in shown
+    )
+    pairs = rng.integers(9, size=(60, 60))
+    none = np.empty((0, 0), np.int64)
+    diagrams = [[Shepard("one", "umap-2", pairs, 0.5), Shepard("one", "phate-2", none, None)]]
+    save(draw_shepard(diagrams), tmp_path / "shepard")
+    assert {"ρ = 0.50", "omitted"} <= set(texts(tmp_path / "shepard.svg"))
+
+
+def test_no_figure_is_higher_than_the_report_shows() -> None:
+    rng = np.random.default_rng(0)
+    levels = ["category 0", "category 1", "category 2"]
+    many = {f"c{number:03d}": 9 for number in range(300)}
+    figures = [draw_categories(dict.fromkeys(levels, many), dict.fromkeys(levels, many), "corpus")]
+    rows = [
+        {"model": f"m{model}", "reduction": f"pca-{dims}", "clustering": "ward", "metric": "ari"}
+        | {"level": "category 0", "value": 0.5}
+        for model in range(9)
+        for dims in range(7)
+    ]
+    figures.append(draw_heatmap(rows, "ari", ["category 0"]))
+    places = rng.normal(size=(50, 2)).astype(np.float32)
+    maps = [[Map(f"m{number}", "pca-2", places)] * 6 for number in range(9)]
+    figures.append(draw_maps(maps, np.array(["a"] * 50), "category 0"))
+    panel = Panel(
+        "m", "category 0", np.array([f"c{row % 30}" for row in range(90)]), np.arange(90) % 30
+    )
+    figures.append(draw_confusion([[panel]] * 3, "m"))
+    assert all(figure.get_figheight() <= HEIGHT for figure in figures)
+
+
+def test_a_model_without_clusterings_says_so(tmp_path: Path) -> None:
+    save(draw_confusion([], "m"), tmp_path / "confusion")
+    assert "m: no clustering could be made" in texts(tmp_path / "confusion.svg")
 
 
 def test_confusion_pairs_clusters_with_categories() -> None:
@@ -181,11 +238,17 @@ def test_the_categories_figure_states_both_totals(tmp_path: Path) -> None:
 
 
 def test_scores_are_drawn_with_models_and_omissions(tmp_path: Path) -> None:
-    make_scores(tmp_path / "scores.parquet", ["one", "two"])
-    figure = draw_scores(pq.read_table(tmp_path / "scores.parquet").to_pylist())
-    save(figure, tmp_path / "scores")
+    make_grid(tmp_path / "grid.parquet", ["one", "two"])
+    rows = [
+        row
+        for row in pq.read_table(tmp_path / "grid.parquet").to_pylist()
+        if row["family"] == "space"
+    ]
+    save(draw_scores(rows, ["category 0", "category 1"]), tmp_path / "scores")
     shown = texts(tmp_path / "scores.svg")
-    assert {"one", "two", "V-measure", "omitted", "flat clustering: MiniBatchKMeans"} <= set(shown)
+    assert {"one", "two", "accuracy at 1", "omitted", "space", "category 0, or no level"} <= set(
+        shown
+    )
 
 
 def test_throughput_omits_pieces_whose_time_is_not_known(tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
-"""The HTML tables of the report: provenance, scores and differences."""
+"""The HTML table of provenance, and of the methods."""
 
 from typing import Any
 
 import pytest
-from arxiv_embeddings.report.pages.html import HtmlTable, render_tables
-from arxiv_embeddings.report.pages.provenance import provenance_table
-from arxiv_embeddings.report.pages.scores import differences_table, scores_table
+from arxiv_embeddings.report.pages.html import Cell, HtmlTable, render_tables
+from arxiv_embeddings.report.pages.provenance import methods_table, provenance_table
 
 MARKUP = "</script><img src=x onerror=alert(1)>"
 
@@ -34,7 +33,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
 )
 def test_provenance_states_the_selected_categories(categories: list[str], shown: str) -> None:
     request = {"corpus": {"categories": categories}}
-    table = provenance_table({"minilm": manifest(request=request)}, {"minilm": {}})
+    table = provenance_table({"minilm": manifest(request=request)})
     assert ["categories", shown] in table.rows
 
 
@@ -43,10 +42,10 @@ def test_provenance_states_devices_and_versions_of_the_pieces_once() -> None:
         {"device": {"name": name}, "versions": {"torch": "2.9"}}
         for name in ("A100", "H100", "A100")
     ]
-    rows = provenance_table({"minilm": manifest(pieces=pieces)}, {"minilm": {}}).rows
+    rows = provenance_table({"minilm": manifest(pieces=pieces)}).rows
     assert ["pieces of vectors", "3"] in rows
     assert ["versions, embedding", "torch 2.9"] in rows
-    [devices] = [row[1] for row in rows if row[0] == "devices"]
+    [devices] = [str(row[1]) for row in rows if row[0] == "devices"]
     assert "A100" in devices and "H100" in devices
 
 
@@ -55,21 +54,21 @@ def test_provenance_states_devices_and_versions_of_the_pieces_once() -> None:
 )
 def test_provenance_states_the_order_of_the_sample(order: str, shown: str) -> None:
     sample = {"size": 1, "drawn_from": 1, "seed": 42, "order": order}
-    table = provenance_table({"minilm": manifest(sample=sample)}, {"minilm": {}})
+    table = provenance_table({"minilm": manifest(sample=sample)})
     assert ["order of the sample", shown] in table.rows
 
 
 def test_provenance_states_what_changed_since_the_last_result() -> None:
-    def changes(**counts: int) -> list[list[str]]:
+    def changes(**counts: int) -> list[list[str | Cell]]:
         made = {"new": 0, "gone": 0, "other_text": 0, "other_label": 0, **counts}
-        rows = provenance_table({"minilm": manifest(changes=made)}, {"minilm": {}}).rows
-        return [row for row in rows if row[0].startswith("papers changed")]
+        rows = provenance_table({"minilm": manifest(changes=made)}).rows
+        return [row for row in rows if str(row[0]).startswith("papers changed")]
 
     name = "papers changed since the last result"
     assert changes(new=1_200, other_text=3) == [[name, "1,200 new, 3 with another text"]]
     assert changes(gone=1, other_label=2) == [[name, "1 gone, 2 with another label"]]
     assert changes() == [[name, "none"]]
-    first = provenance_table({"minilm": manifest()}, {"minilm": {}})
+    first = provenance_table({"minilm": manifest()})
     assert not [row for row in first.rows if row[0] == name]
 
 
@@ -79,18 +78,31 @@ def test_markup_in_tables_is_shown_as_text() -> None:
     assert "&lt;img" in page
 
 
-def test_scores_of_models_are_in_one_row() -> None:
-    key = {"family": "space", "method": "k-NN", "metric": "accuracy_at_1", "level": "category 0"}
-    one = {"model": "one", **key, "value": 0.5, "low": 0.4, "high": 0.6, "papers": 9, "note": ""}
-    two = {**one, "model": "two", "value": None, "low": None, "high": None, "note": "too few"}
-    table = scores_table([one, two])
-    assert table.columns[3:5] == ["one", "two"]
-    assert table.rows == [
-        [
-            *("accuracy at 1", "category 0", "space, k-NN"),
-            *("0.5000 [0.4000, 0.6000]", "omitted", "9", "too few"),
-        ]
+def test_the_methods_are_told_with_settings_and_what_they_told() -> None:
+    report = {
+        "method": "pca",
+        "papers": 9,
+        "dimensions": 5,
+        "seed": 42,
+        "settings": {"whiten": False},
+        "explained_variance": 0.61,
+        "seconds": 1.25,
+        "peak_bytes": 2_100_000_000,
+        "versions": {"numpy": "2.4"},
+    }
+    omitted = {"method": "phate", "papers": 9, "omitted": "phate is not installed"}
+    first, second = methods_table([report, omitted]).rows
+    shown = [cell if isinstance(cell, str) else cell.text for cell in first]
+    assert shown == [
+        *(
+            "PCA",
+            "5",
+            "42",
+            "whiten false",
+            "explained_variance 0.61",
+            "1.2",
+            "2.1 GB",
+            "numpy 2.4",
+        ),
     ]
-    difference = {"model a": "one", "model b": "two", **key, "difference": -0.1}
-    rows = differences_table([{**difference, "low": -0.2, "high": -0.05, "real": True}]).rows
-    assert rows[0][3:] == ["one − two", "-0.1000 [-0.2000, -0.0500]", "yes"]
+    assert second[0] == "PHATE" and "omitted: phate is not installed" in second

@@ -12,6 +12,7 @@ import yaml
 
 from ..common.errors import InputError
 from .derived import WOS_FILES, snapshot_files
+from .methods import setting_errors
 
 # JSON Schema accepts 100.0 as an integer, but counts must be written without a decimal point.
 VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
@@ -25,7 +26,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Path]) -> None:
-    """Report all errors of ``config``: those against the schema or, if there are none, those of the models.
+    """Report all errors of ``config``: those against the schema or, if there are none, those of models and methods.
 
     Snakemake passes values in braces after ``--config`` as strings (``sample={size: 100}`` gives
     ``"100"``). Numbers and booleans among them are replaced in ``config`` by their parsed values.
@@ -43,6 +44,7 @@ def check_config(config: dict[str, Any], schema_path: Path, folders: Sequence[Pa
     errors = list(_schema_errors(config, schema))
     if not errors:
         errors += _model_errors(config["models"], folders)
+        errors += setting_errors(config.get("evaluation", {}).get("settings", {}))
     if errors:
         raise InputError("\n".join(["The config has errors:", *(f"  {error}" for error in errors)]))
 

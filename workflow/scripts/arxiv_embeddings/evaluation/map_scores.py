@@ -148,7 +148,7 @@ def shepard(distances: np.ndarray, others: np.ndarray) -> np.ndarray:
         values[upper] / max(float(values[upper].max()), np.finfo(float).tiny)
         for values in (distances, others)
     )
-    counts = np.histogram2d(first, second, bins=BINS, range=((0, 1), (0, 1)))[0]
+    counts, _, _ = np.histogram2d(first, second, bins=BINS, range=[[0, 1], [0, 1]])
     return counts.astype(np.int64)
 
 

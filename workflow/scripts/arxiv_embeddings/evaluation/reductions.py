@@ -69,7 +69,7 @@ def reduce(
     papers, had = vectors.shape
     full = with_defaults(method, settings)
     if method == NONE:
-        made, own = vectors, {}
+        made, own = vectors, dict[str, Any]()
     else:
         _check(vectors, method, dimensions)
         log.info("%s of %s papers: %d to %d dimensions.", method, f"{papers:,}", had, dimensions)

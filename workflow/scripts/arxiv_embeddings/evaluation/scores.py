@@ -79,7 +79,9 @@ class Score:
         """Lower and upper end of the 95 % interval, if there is one."""
         if self.value is None or not self.replicates:
             return None, None
-        return interval(self.value, np.asarray(self.replicates))
+        low, high = interval(self.value, np.asarray(self.replicates))
+        # No score exceeds 1, except costs.
+        return low, high if self.metric in LOWER_IS_BETTER else min(high, 1.0)
 
 
 def measured(

@@ -48,8 +48,14 @@ class ScoreTable:
 
 
 def cells_table(grid: Sequence[Row], level: str) -> ScoreTable:
-    """Return the scores of every cell at ``level``, one row per cell."""
-    rows = [row for row in grid if row["family"] in CLUSTERED and row["level"] in (level, "")]
+    """Return the scores of every cell at ``level``, one row per cell, without the number of clusters."""
+    rows = [
+        row
+        for row in grid
+        if row["family"] in CLUSTERED
+        and row["level"] in (level, "")
+        and row["metric"] != "clusters"
+    ]
     return _table(rows, ("model", "reduction", "clustering"))
 
 
@@ -84,10 +90,10 @@ def _table(rows: list[Row], names: tuple[str, ...]) -> ScoreTable:
     for number, (thing, own) in enumerate(things.items()):
         entries = []
         for column in columns:
-            row = own.get(column)
+            score = own.get(column)
             entries.append(
-                Entry(row["value"], row["low"], row["high"], ranks[column][number])
-                if row
+                Entry(score["value"], score["low"], score["high"], ranks[column][number])
+                if score
                 else Entry(None)
             )
         found.append((thing, entries))

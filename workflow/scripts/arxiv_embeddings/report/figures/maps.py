@@ -57,13 +57,8 @@ def draw_maps(maps: list[list[Map]], categories: np.ndarray, level: str) -> Figu
         row_of_axes[0].set_ylabel(row[0].model, fontsize=7)
     for axes, own in zip(grid[0], maps[0], strict=True):
         axes.set_title(method_name(own.name).partition(",")[0])
-    figure.suptitle(f"Maps by {level}", x=0.01, ha="left")
-    figure.supxlabel(
-        f"axes cut at the {CUT[0]}st and {CUT[1]}th percentile of the places",
-        fontsize=7,
-        x=0.01,
-        ha="left",
-    )
+    cut = f"axes cut at the {CUT[0]}st and {CUT[1]}th percentile of the places"
+    figure.suptitle(f"Maps by {level}, {cut}", x=0.01, ha="left")
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=4, color=colour, label=name)
         for name, colour in zip(groups.names, groups.colours, strict=True)
