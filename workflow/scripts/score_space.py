@@ -1,11 +1,11 @@
-"""Score the space of a model's vectors: neighbours, silhouettes, cosines, text lengths, and MTEB's protocol."""
+"""Score the space of a model's vectors: neighbours, a linear probe, silhouettes, cosines, text lengths, and MTEB's protocol."""
 
 import argparse
 from pathlib import Path
 
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.matrices import open_matrix
-from arxiv_embeddings.evaluation.geometry import read_lengths, space_scores
+from arxiv_embeddings.evaluation.geometry import read_lengths, read_listed, space_scores
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.mteb import mteb_scores
 from arxiv_embeddings.evaluation.scores import write_scores
@@ -16,7 +16,9 @@ def main(arguments: argparse.Namespace) -> None:
     embeddings = open_matrix(arguments.embeddings)
     papers = read_selection(arguments.selection, len(embeddings))
     matrix, levels = embeddings[:papers], read_labels(arguments.papers, papers)
-    scores = space_scores(matrix, levels, read_lengths(arguments.papers)[:papers])
+    scores = space_scores(
+        matrix, levels, read_lengths(arguments.papers)[:papers], read_listed(arguments.papers)
+    )
     write_scores(arguments.scores, [*scores, *mteb_scores(matrix, levels)])
 
 

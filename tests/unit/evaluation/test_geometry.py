@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
+from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.evaluation import geometry
 from arxiv_embeddings.evaluation.geometry import (
     centrality,
@@ -124,9 +125,9 @@ def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
 
 def test_each_score_is_there_once_with_its_interval() -> None:
     rng = np.random.default_rng(0)
-    found = space_scores(unit(80), levels_of(80), rng.integers(9, 99, size=80))
-    scores = by_key(found)
-    assert len(scores) == len(found) == 2 + 2 * (1 + 3)
+    listed = [f"a.{row % 3} a.1" for row in range(80)]
+    found = space_scores(unit(80), levels_of(80), rng.integers(9, 99, size=80), listed)
+    assert len({score.key for score in found}) == len(found) == 2 + 2 + 2 * (1 + 1 + 5 + 2)
     for score in found:
         assert score.family == "space"
         assert score.papers == 80
@@ -135,7 +136,9 @@ def test_each_score_is_there_once_with_its_interval() -> None:
         assert low is not None
         assert high is not None
         assert low <= score.value <= high
-        assert score.note == ""
+        assert score.note == ("5 folds" if score.method == "linear probe" else "")
+        means_nothing = score.metric in ("mean_cosine", "length_correlation")
+        assert (score.chance is None) == means_nothing
 
 
 def test_notes_state_the_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +146,9 @@ def test_notes_state_the_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(geometry, name, 60)
     for score in space_scores(unit(90), levels_of(90), np.arange(90)):
         assert score.papers == 60
-        assert score.note == "a random sample of 60 of 90 papers"
+        assert (score.value is None) == (score.metric == "any_listed_accuracy_at_10")
+        if score.value is not None:
+            assert score.note.startswith("a random sample of 60 of 90 papers")
 
 
 def test_identical_vectors_have_no_scores_and_duplicates_are_noted() -> None:
@@ -197,6 +202,7 @@ def test_lengths_are_counted_in_characters(tmp_path: Path) -> None:
 def test_the_command_writes_the_scores_or_reports_the_error(tmp_path: Path, script: Script) -> None:
     np.save(tmp_path / "embeddings.npy", unit(100))
     papers, scores = tmp_path / "papers.parquet", tmp_path / "space-scores.parquet"
+    write_json(tmp_path / "selection.json", {"papers": 100})
     arguments = (
         "--embeddings",
         tmp_path / "embeddings.npy",

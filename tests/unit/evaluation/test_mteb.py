@@ -44,6 +44,22 @@ def test_classes_of_other_corpora_are_unchanged() -> None:
     assert lower_classes(upper, lower).tolist() == ["0", "1", "2"]
 
 
+def test_classes_that_are_numbered_within_the_upper_one_stay_apart() -> None:
+    upper, lower = np.array(["0", "1", "1"]), np.array(["0.1", "1.1", "1.2"])
+    assert lower_classes(upper, lower).tolist() == ["0.1", "1.1", "1.2"]
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_hierarchies_of_other_depths_have_a_score_for_each_level(depth: int) -> None:
+    values = [["a", "b", "c", "d"][row % 4] for row in range(60)]
+    levels = [labels_of(f"category {number}", values) for number in range(depth)]
+    scores = mteb_scores(around_classes(values, 0.01), levels)
+    assert [score.level for score in scores] == [*(labels.level for labels in levels), ""]
+    assert [score.value for score in scores] == pytest.approx([1] * (depth + 1))
+    chance = scores[0].chance
+    assert chance is not None and chance < 0.3
+
+
 def test_the_scores_follow_the_protocol() -> None:
     values = [["cs.IT", "math.IT", "cs.CL", "math.AG", "hep-th"][row % 5] for row in range(100)]
     matrix = around_classes(values, 0.8)

@@ -1,5 +1,6 @@
 """Neighbours and their votes against definitions computed one paper at a time."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -11,9 +12,11 @@ from arxiv_embeddings.evaluation.neighbours import (
     accuracies,
     nearest_by_cosine,
     nearest_on_map,
+    prediction_quality,
     votes,
 )
 from arxiv_embeddings.evaluation.scores import Score
+from sklearn import metrics
 
 
 def random_matrix(papers: int, dimensions: int = 6) -> np.ndarray:
@@ -29,9 +32,7 @@ def labels_of(codes: list[int]) -> Labels:
 def score_neighbours(labels: Labels, nearest: np.ndarray, note: str = "") -> list[Score]:
     """Return the accuracies of all papers."""
     queries = np.arange(len(nearest))
-    return accuracies(
-        [labels], family="space", method="k-NN", queries=queries, nearest=nearest, note=note
-    )
+    return accuracies([labels], family="space", queries=queries, nearest=nearest, note=note)
 
 
 def by_cosine(matrix: np.ndarray, query: int, k: int) -> list[int]:
@@ -110,6 +111,8 @@ def test_accuracy_is_the_share_of_queries_whose_class_wins() -> None:
     assert [score.metric for score in found] == [
         "accuracy_at_1",
         "accuracy_at_10",
+        "balanced_accuracy_at_10",
+        "macro_f1_at_10",
         "accuracy_at_50",
     ]
     nearest = found[0]
@@ -127,7 +130,7 @@ def test_more_neighbours_than_papers_are_omitted_with_a_reason() -> None:
     labels = labels_of([0, 0, 0, 1, 1, 1])
     matrix = random_matrix(6)
     nearest = nearest_by_cosine(matrix, np.arange(6), 5)
-    one, ten, fifty = score_neighbours(labels, nearest)
+    one, ten, _, _, fifty = score_neighbours(labels, nearest)
     assert one.value is not None
     assert ten.value is None
     assert ten.note == "omitted: 10 neighbours need more than 6 papers"
@@ -142,3 +145,33 @@ def test_unusable_classes_are_omitted_with_a_reason(codes: list[int], reason: st
     for score in score_neighbours(labels_of(codes), nearest):
         assert score.value is None
         assert reason in score.note
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_prediction_quality_equals_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    true, predicted = rng.integers(5, size=60), rng.integers(7, size=60)
+    true[true == 3] = 2
+    counts = rng.integers(3, size=60)
+    repeated = np.repeat(true, counts), np.repeat(predicted, counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        wanted = [
+            metrics.accuracy_score(*repeated),
+            metrics.balanced_accuracy_score(*repeated),
+            metrics.f1_score(*repeated, average="macro", zero_division=0),
+        ]
+    assert prediction_quality(true, predicted, counts) == pytest.approx(wanted)
+
+
+def test_chance_is_the_score_of_shuffled_labels() -> None:
+    rng = np.random.default_rng(0)
+    codes = (rng.random(2_000) < 0.3).astype(int).tolist()
+    matrix = random_matrix(2_000)
+    scores = score_neighbours(labels_of(codes), nearest_by_cosine(matrix, np.arange(2_000), 50))
+    chance = {score.metric: score.chance for score in scores}
+    assert chance["accuracy_at_1"] == pytest.approx(0.7**2 + 0.3**2, abs=0.03)
+    assert chance["balanced_accuracy_at_10"] == pytest.approx(0.5, abs=0.03)
+    # These vectors know nothing of the classes.
+    for score in scores:
+        assert score.value == pytest.approx(score.chance, abs=0.04)

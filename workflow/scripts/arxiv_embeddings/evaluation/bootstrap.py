@@ -17,6 +17,8 @@ from scipy.stats import t as student
 SEED = 42
 REPLICATES = 200
 SUBSAMPLES = 25
+# Shuffles of the labels behind a chance level.
+SHUFFLES = 5
 # Fewer papers have subsamples that are too small.
 LEAST = 40
 # Coverage of the intervals.

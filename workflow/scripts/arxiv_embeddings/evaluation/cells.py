@@ -16,9 +16,9 @@ import numpy as np
 
 from ..common.errors import InputError
 from .agreement import METRICS, agreement, contingency
-from .bootstrap import LEAST, SEED, subsamples
+from .bootstrap import LEAST, SHUFFLES, subsamples
 from .clusterings import SEEDED, Clustering, cluster
-from .labels import Labels
+from .labels import Labels, shuffled
 from .scores import Score, higher_is_better, joined, measured
 from .tree import lay_out
 from .tree_scores import tree_scores
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 MOST = 5_000
 # Starts of a method that depends on its seed; its score is their mean.
 STARTS = 10
-SHUFFLES = 5
 FLAT, TREE = "flat clustering", "tree"
 OWN = "own"
 
@@ -71,8 +70,8 @@ def cell_scores(
         runs += [cell_values(again(slice(None), levels, n), levels) for n in range(1, STARTS)]
     values = _mean(runs)
     notes = [f"mean of {STARTS} starts" if method in SEEDED else ""]
-    shuffled = [cell_values(found, _shuffled(levels, number)) for number in range(SHUFFLES)]
-    chance = _mean(shuffled)
+    by_chance = [cell_values(found, shuffled(levels, number)) for number in range(SHUFFLES)]
+    chance = _mean(by_chance)
     replicates: list[dict[Key, float]] = []
     size = min(papers // 2, MOST)
     if papers < LEAST:
@@ -154,13 +153,6 @@ def _unusable(levels: Sequence[Labels], papers: int) -> list[Score]:
         if labels.problem
         for metric in METRICS
     ]
-
-
-def _shuffled(levels: Sequence[Labels], number: int) -> list[Labels]:
-    """Return the levels with the papers' classes shuffled, in the same way at every level."""
-    papers = len(levels[0].codes)
-    order = np.random.default_rng([SEED, number]).permutation(papers)
-    return [Labels(labels.level, labels.codes[order], labels.names) for labels in levels]
 
 
 def _mean(runs: Sequence[dict[Key, float]]) -> dict[Key, float]:

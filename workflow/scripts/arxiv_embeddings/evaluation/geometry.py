@@ -12,9 +12,12 @@ import sklearn
 from scipy.stats import rankdata
 from sklearn.metrics import silhouette_score
 
-from .bootstrap import LEAST, bootstrap, subsample, subsample_note, subsamples
-from .labels import Labels
-from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine
+from .bootstrap import LEAST, SHUFFLES, bootstrap, subsample, subsample_note, subsamples
+from .labels import Labels, shuffled
+from .neighbours import METHOD, NEIGHBOURS, accuracies, metrics_of, nearest_by_cosine
+from .probe import METHOD as PROBE
+from .probe import probe_scores
+from .retrieval import retrieval_scores
 from .scores import Score, joined, measured
 from .vectors import unit_vectors
 
@@ -28,7 +31,12 @@ PAIRED = 30_000
 SILHOUETTES = 5_000
 
 
-def space_scores(matrix: np.ndarray, levels: Sequence[Labels], lengths: np.ndarray) -> list[Score]:
+def space_scores(
+    matrix: np.ndarray,
+    levels: Sequence[Labels],
+    lengths: np.ndarray,
+    listed: Sequence[str] | None = None,
+) -> list[Score]:
     """Return the scores of the family "space".
 
     Memory and time grow with n up to 30,000 papers (1.3 GB and about a minute on one core, measured with 1,024
@@ -39,6 +47,7 @@ def space_scores(matrix: np.ndarray, levels: Sequence[Labels], lengths: np.ndarr
         matrix: float32 (n, d), usually memory-mapped.
         levels: the classes of the n papers at each level.
         lengths: int64 (n,), characters of each text.
+        listed: all classes of the finest level that each paper lists, separated by spaces (n,); None if unknown.
 
     Raises:
         InputError: a vector is zero or not finite.
@@ -61,21 +70,27 @@ def space_scores(matrix: np.ndarray, levels: Sequence[Labels], lengths: np.ndarr
     part = subsample(len(rows), SILHOUETTES)
     for labels in levels:
         found.append(silhouette(vectors[part], labels.at(rows[part]), papers))
+    log.info("Training linear probes on %s papers.", f"{len(rows):,}")
+    found += probe_scores(vectors, [labels.at(rows) for labels in levels], note)
     del vectors
     queries = subsample(papers, QUERIES)
     log.info("Searching the neighbours of %s of %s papers.", f"{len(queries):,}", f"{papers:,}")
     nearest = nearest_by_cosine(matrix, queries, min(max(NEIGHBOURS), papers - 1))
-    return found + accuracies(
-        levels, family="space", method="k-NN", queries=queries, nearest=nearest, note=note
+    found += accuracies(levels, family="space", queries=queries, nearest=nearest, note=note)
+    return found + retrieval_scores(
+        levels, queries=queries, nearest=nearest, listed=listed, note=note
     )
 
 
 def _omitted(levels: Sequence[Labels], papers: int, note: str) -> list[Score]:
     """Return all scores of the family without a value."""
     keys = [("cosine", "mean_cosine", ""), ("cosine", "length_correlation", "")]
+    keys += [(PROBE, "probe_hierarchical_f1", ""), (METHOD, "ndcg_at_10", "")]
     for labels in levels:
-        keys.append(("cosine", "silhouette", labels.level))
-        keys += [("k-NN", f"accuracy_at_{k}", labels.level) for k in NEIGHBOURS]
+        keys += [("cosine", "silhouette", labels.level), (PROBE, "probe_accuracy", labels.level)]
+        of_neighbours = [metric for k in NEIGHBOURS for metric in metrics_of(k)]
+        of_neighbours += ["ndcg_at_10", "any_listed_accuracy_at_10"]
+        keys += [(METHOD, metric, labels.level) for metric in of_neighbours]
     return [Score("space", *key, value=None, papers=papers, note=note) for key in keys]
 
 
@@ -92,6 +107,14 @@ def read_lengths(path: Path) -> np.ndarray:
             for batch in file.iter_batches(columns=["topic"])
         ]
     return np.concatenate(batches).astype(np.int64) if batches else np.empty(0, dtype=np.int64)
+
+
+def read_listed(path: Path) -> list[str] | None:
+    """Return the column ``categories`` of a Parquet file of papers; None if it has no such column."""
+    if "categories" not in pq.read_schema(path).names:
+        return None
+    listed: list[str | None] = pq.read_table(path, columns=["categories"])["categories"].to_pylist()
+    return [names or "" for names in listed]
 
 
 def _pair_scores(vectors: np.ndarray, lengths: np.ndarray, note: str) -> list[Score]:
@@ -190,6 +213,14 @@ def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
         papers=len(vectors),
         note=joined(subsample_note(len(vectors), papers), labels.note),
         replicates=np.array(replicates),
+        chance=float(
+            np.mean(
+                [
+                    _mean_silhouette(vectors, shuffled([labels], number)[0])
+                    for number in range(SHUFFLES)
+                ]
+            )
+        ),
     )
 
 

@@ -1,12 +1,14 @@
 """The categories of the papers as integer codes, and which levels have usable classes."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..common.errors import InputError
 from ..corpus.papers import level_columns
+from .bootstrap import SEED
 from .reading import read_parquet, read_schema
 
 
@@ -49,6 +51,26 @@ class Labels:
         kept, codes = np.unique(self.codes[rows], return_inverse=True)
         names = tuple(self.names[code] for code in kept)
         return Labels(self.level, codes.astype(np.int32), names)
+
+
+def paths(levels: Sequence[Labels]) -> list[np.ndarray]:
+    """Return the places of the papers in the tree of labels at every depth, int64 (n,) from 0.
+
+    A class under two classes of the level above is two places.
+    """
+    return [
+        np.unique(
+            np.stack([labels.codes for labels in levels[: depth + 1]]), axis=1, return_inverse=True
+        )[1]
+        for depth in range(len(levels))
+    ]
+
+
+def shuffled(levels: Sequence[Labels], number: int) -> list[Labels]:
+    """Return the levels with the papers' classes shuffled, in the same way at every level, seeded by ``number``."""
+    papers = len(levels[0].codes)
+    order = np.random.default_rng([SEED, number]).permutation(papers)
+    return [Labels(labels.level, labels.codes[order], labels.names) for labels in levels]
 
 
 def read_labels(path: Path, papers: int) -> tuple[Labels, ...]:

@@ -7,11 +7,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
+from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
 from .labels import Labels
-from .neighbours import NEIGHBOURS, accuracies, nearest_by_cosine, nearest_on_map
+from .neighbours import (
+    METHOD,
+    NEIGHBOURS,
+    accuracies,
+    metrics_of,
+    nearest_by_cosine,
+    nearest_on_map,
+)
 from .scores import Score, joined, measured
 
 log = logging.getLogger(__name__)
@@ -24,7 +32,7 @@ NEAR = 15
 WALKED = 1_000
 # Neighbours of a paper in the graph of DEMaP.
 EDGES = 30
-QUERIES_AT_ONCE = 512
+QUERIES_AT_ONCE = 256
 # Bins of a Shepard diagram, each way.
 BINS = 60
 
@@ -109,7 +117,6 @@ def map_scores(vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray
     scores += accuracies(
         levels,
         family="map",
-        method="k-NN",
         queries=np.arange(papers),
         nearest=on_map[:, : max(NEIGHBOURS)],
         note="",
@@ -123,7 +130,12 @@ def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> li
         ("", metric, "")
         for metric in ("trustworthiness", "continuity", "distance_correlation", "demap")
     ]
-    keys += [("k-NN", f"accuracy_at_{k}", labels.level) for labels in levels for k in NEIGHBOURS]
+    keys += [
+        (METHOD, metric, labels.level)
+        for labels in levels
+        for k in NEIGHBOURS
+        for metric in metrics_of(k)
+    ]
     return [
         Score("map", *key, value=None, papers=papers, note=f"omitted: {reason}") for key in keys
     ]
@@ -169,7 +181,7 @@ def continuity(places: np.ndarray, nearest: np.ndarray, queries: np.ndarray) -> 
         len(places),
         nearest[queries],
         queries,
-        lambda rows: np.square(places[rows][:, None] - places[None]).sum(axis=2),
+        lambda rows: cdist(places[rows], places, "sqeuclidean"),
     )
 
 

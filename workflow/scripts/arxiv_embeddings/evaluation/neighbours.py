@@ -1,17 +1,20 @@
 """Exact nearest neighbours, and how often they predict the class of a paper."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from ..common.progress import Progress
-from .bootstrap import mean_replicates
-from .labels import Labels
+from .bootstrap import SHUFFLES, bootstrap
+from .labels import Labels, shuffled
 from .scores import Score, joined, measured
 from .vectors import unit_vectors
 
 NEIGHBOURS = (1, 10, 50)
+# Neighbours of the means over classes.
+BY_CLASS = 10
+METHOD = "k-NN"
 QUERIES_AT_ONCE = 2_048
 # With 2,048 queries: 134 MB of similarities and 268 MB of their order.
 ROWS_AT_ONCE = 16_384
@@ -102,42 +105,92 @@ def accuracies(
     levels: Sequence[Labels],
     *,
     family: str,
-    method: str,
     queries: np.ndarray,
     nearest: np.ndarray,
     note: str,
 ) -> list[Score]:
-    """Return the accuracy of the k-NN classifier on the queries, for every k of ``NEIGHBOURS``.
+    """Return how well the k-NN classifier predicts the classes of the queries.
 
-    Leave-one-out: a paper does not vote for itself. The only paper of a class counts as a miss. The bootstrap
-    resamples the queries, but keeps their neighbours.
+    Its accuracy for every k of ``NEIGHBOURS``, and for ``BY_CLASS`` neighbours also the means over classes: the balanced
+    accuracy (of the recalls) and macro-F1. Leave-one-out: a paper does not vote for itself. The only paper of a class
+    counts as a miss. The bootstrap resamples the queries, but keeps their neighbours.
 
     Args:
         levels: the classes of all n papers at each level.
         family: of the scores.
-        method: of the scores.
         queries: row numbers (q,).
         nearest: their neighbours (q, k), the nearest first; k is the largest of ``NEIGHBOURS``, or n - 1 if
             that is smaller.
         note: of the scores.
     """
     found = []
-    for labels in levels:
+    for number, labels in enumerate(levels):
         for k in NEIGHBOURS:
-            key = (family, method, f"accuracy_at_{k}", labels.level)
+            keys = [(family, METHOD, metric, labels.level) for metric in metrics_of(k)]
             problem = labels.problem
             if k > nearest.shape[1] and not problem:
                 problem = f"omitted: {k} neighbours need more than {len(labels.codes)} papers"
             if problem:
-                found.append(Score(*key, value=None, papers=len(queries), note=problem))
+                found += [
+                    Score(*key, value=None, papers=len(queries), note=problem) for key in keys
+                ]
                 continue
-            hits = votes(labels.codes, nearest[:, :k]) == labels.codes[queries]
-            score = measured(
-                *key,
-                value=float(hits.mean()),
-                papers=len(hits),
-                note=joined(note, labels.note),
-                replicates=mean_replicates(hits),
-            )
-            found.append(score)
+            once = np.ones(len(queries), np.int64)
+            score = _quality(labels.codes, queries, nearest, k)
+            by_chance = [
+                _quality(shuffled(levels, shuffle)[number].codes, queries, nearest, k)(once)
+                for shuffle in range(SHUFFLES)
+            ]
+            found += [
+                measured(
+                    *key,
+                    value=value,
+                    papers=len(queries),
+                    note=joined(note, labels.note),
+                    replicates=replicates,
+                    chance=chance,
+                )
+                for key, value, replicates, chance in zip(
+                    keys,
+                    score(once),
+                    bootstrap(len(queries), score).T,
+                    np.mean(by_chance, axis=0),
+                    strict=True,
+                )
+            ]
     return found
+
+
+def _quality(
+    codes: np.ndarray, queries: np.ndarray, nearest: np.ndarray, k: int
+) -> Callable[[np.ndarray], list[float]]:
+    """Return a function from how often each query counts (q,) to the scores ``metrics_of(k)``."""
+    true, predicted = codes[queries], votes(codes, nearest[:, :k])
+    return lambda counts: prediction_quality(true, predicted, counts)[: len(metrics_of(k))]
+
+
+def metrics_of(k: int) -> list[str]:
+    """Return the names of the scores of the k-NN classifier with ``k`` neighbours."""
+    by_class = [f"balanced_accuracy_at_{k}", f"macro_f1_at_{k}"] if k == BY_CLASS else []
+    return [f"accuracy_at_{k}", *by_class]
+
+
+def prediction_quality(true: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> list[float]:
+    """Return accuracy, balanced accuracy and macro-F1, in this order and as scikit-learn defines them.
+
+    Args:
+        true: the classes, int (n,) from 0.
+        predicted: the predicted classes, int (n,) from 0.
+        counts: how often each paper counts (n,).
+    """
+    hit = true == predicted
+    classes = int(max(true.max(), predicted.max())) + 1
+    hits = np.bincount(true[hit], counts[hit], classes)
+    papers, told = (np.bincount(codes, counts, classes) for codes in (true, predicted))
+    present = papers > 0
+    either = papers + told > 0
+    return [
+        float(hits.sum() / counts.sum()),
+        float((hits[present] / papers[present]).mean()),
+        float((2 * hits[either] / (papers + told)[either]).mean()),
+    ]

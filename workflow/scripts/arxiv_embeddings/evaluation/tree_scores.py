@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .labels import Labels
+from .labels import Labels, paths
 from .tree import Tree
 
 # Distances of identical vectors are rounding errors of about 1e-8.
@@ -185,15 +185,8 @@ def tree_scores(tree: Tree, levels: Sequence[Labels]) -> dict[tuple[str, str], f
         found["dendrogram_purity", labels.level] = dendrogram_purity(tree, met, counts)
         found["lca_f1", labels.level] = lca_f1(tree, met, counts)
         found["dasgupta_cost", labels.level] = dasgupta_cost(tree, met, counts)
-    # A class under two classes of the level above is two places in the tree of categories.
-    paths = [
-        np.unique(
-            np.stack([labels.codes for labels in levels[: depth + 1]]), axis=1, return_inverse=True
-        )[1]
-        for depth in range(len(levels))
-    ]
     found["cophenetic_correlation", ""] = cophenetic_correlation(
-        tree, [meetings(tree, path) for path in paths], counts
+        tree, [meetings(tree, places) for places in paths(levels)], counts
     )
     if tree.heights[-1] < SMALLEST_HEIGHT:
         return dict.fromkeys(found, float("nan"))

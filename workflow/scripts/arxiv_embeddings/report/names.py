@@ -25,7 +25,10 @@ METRICS = {
     "lca_f1": "LCA-F1",
     "dasgupta_cost": "Dasgupta cost",
     "ndcg_at_10": "nDCG@10",
-    "macro_f1": "macro-F1",
+    "macro_f1_at_10": "macro-F1 at 10",
+    "any_listed_accuracy_at_10": "accuracy at 10, any listed category",
+    "probe_accuracy": "linear probe",
+    "probe_hierarchical_f1": "linear probe, hierarchical F1",
 }
 
 
