@@ -40,10 +40,11 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places += rng.normal(size=places.shape)
     places[0] = places.max(axis=0) + 3
     for number, row in enumerate(table):
-        row["title"], row["abstract"] = row["topic"].split("   ")
+        row["title"], abstract = row["topic"].split("   ")
+        row["topic"] = f"{row['title']} {abstract}"
         row["categories"] = f"{row['category 1']} math.XX"
         row["submitted"] = f"{2000 + number % 20}-03-04"
-    table[0].update({"id": "hep-th/9901001", "title": EVIL, "abstract": "We show it."})
+    table[0].update({"id": "hep-th/9901001", "title": EVIL, "topic": f"{EVIL} We show it."})
     pq.write_table(pa.Table.from_pylist(table), folder / "papers.parquet")
     np.save(folder / "map.npy", places.astype(np.float32))
     np.save(folder / "embeddings.npy", np.hstack([places, np.ones((PAPERS, 1))]).astype("<f4"))

@@ -73,9 +73,8 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     columns = pq.read_schema(arguments.papers).names
     # Reading the papers reports a missing column.
     levels = level_columns(columns) or ["category 0"]
-    has = {"title", "abstract", "categories", "submitted"} & set(columns)
-    # Topics are long, and only read where the title is not a column of its own.
-    wanted = ["id", *levels, *sorted(has), *([] if "title" in has else ["topic"])]
+    has = {"title", "categories", "submitted"} & set(columns)
+    wanted = ["id", "topic", *levels, *sorted(has)]
     papers = first_rows(read_parquet(arguments.papers, wanted), number, arguments.papers)
     vectors = first_rows(open_matrix(arguments.vectors), number, arguments.vectors)
     nearest = None
@@ -83,6 +82,10 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
         nearest = nearest_by_cosine(vectors, np.arange(number), min(NEAREST, number - 1))
     elif number > SMALL:
         log.info("More than %s papers: their nearest papers are not listed.", f"{SMALL:,}")
+    topics = papers["topic"].to_pylist()
+    titles = texts(papers["title"]) if "title" in has else [title_of(topic) for topic in topics]
+    # A topic is the title, one space and the abstract.
+    abstracts = [topic[len(title) + 1 :] for topic, title in zip(topics, titles, strict=True)]
     clusters = {}
     for name, file in arguments.clusters:
         table = read_parquet(Path(file))
@@ -96,11 +99,9 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     return Points(
         places=places,
         ids=papers["id"].to_pylist(),
-        titles=texts(papers["title"])
-        if "title" in has
-        else [title_of(text) for text in papers["topic"].to_pylist()],
+        titles=titles,
         levels={level: papers[level].to_pylist() for level in levels},
-        abstracts=texts(papers["abstract"]) if "abstract" in has else None,
+        abstracts=abstracts if "title" in has else None,
         listed=texts(papers["categories"]) if "categories" in has else None,
         years=years(papers["submitted"]) if "submitted" in has else None,
         clusters=clusters,
