@@ -76,7 +76,7 @@ importlib.util.find_spec = lambda name, *more: None if name in {packages} else p
     done = subprocess.run(
         [
             *(sys.executable, str(ROOT / "bench/encode.py"), str(papers), str(model)),
-            *(*map(str, short), "--table", tmp_path / "table"),
+            *(*map(str, short), "--table", str(tmp_path / "table")),
         ],
         env={**os.environ, "PYTHONPATH": str(missing)},
         stdout=subprocess.PIPE,

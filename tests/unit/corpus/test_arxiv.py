@@ -342,6 +342,11 @@ def test_metadata_are_those_of_the_record_or_missing() -> None:
     assert metadata(**dict.fromkeys(METADATA, "")) == metadata(versions=[]) == NO_METADATA
 
 
+NO_VERSIONS: list[Any] = [5, "v1", {}, [5], [{}]]
+NO_TIMES: list[Any] = [5, "x", "Mon, 31 Feb 2007", "Mon, Apr 2007"]
+NO_DATES: list[Any] = [20081126, "x", "2008-02-30"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "place"),
     [
@@ -349,9 +354,9 @@ def test_metadata_are_those_of_the_record_or_missing() -> None:
         ("authors", ["x"], 1),
         ("doi", 5, 4),
         ("license", ["x"], 5),
-        *(("versions", value, 2) for value in (5, "v1", {}, [5], [{}])),
-        *(("versions", [{"created": value}], 2) for value in (5, "x", "Mon, 31 Feb 2007", "Mon, Apr 2007")),
-        *(("update_date", value, 3) for value in (20081126, "x", "2008-02-30")),
+        *(("versions", value, 2) for value in NO_VERSIONS),
+        *(("versions", [{"created": value}], 2) for value in NO_TIMES),
+        *(("update_date", value, 3) for value in NO_DATES),
     ],
 )  # fmt: skip
 def test_metadata_that_are_damaged_are_missing_alone(name: str, value: Any, place: int) -> None:

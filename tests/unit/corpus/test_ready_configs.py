@@ -11,7 +11,7 @@ import yaml
 from arxiv_embeddings.config.check import check_config, find_snapshot
 from arxiv_embeddings.corpus.filtering import filter_papers
 from arxiv_embeddings.corpus.table import Columns, TableReader
-from snakemake.utils import update_config  # type: ignore[import-untyped]
+from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[3]
 Rows = list[list[Any]]
