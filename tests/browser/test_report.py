@@ -14,10 +14,23 @@ FIGURES = [
     "clusters and categories",
     "map by category 0",
     "map by category 1",
-    "throughput by shard",
+    "throughput by piece",
     "tokens by paper",
 ]
-PAPERS = 40
+COMPARED = [
+    "grid of reductions and clusterings",
+    "maps side by side by category 0",
+    "maps side by side by category 1",
+    "Shepard diagrams",
+    "scores of the models",
+    "papers by category",
+]
+PAPERS = 45
+EVALUATION = {
+    "reductions": ["none"],
+    "clusterings": ["ward"],
+    "maps": ["pca"],
+}
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +46,7 @@ def build_report(folder: Path) -> None:
         "models": MODELS,
         "sample": {"size": PAPERS},
         "shards": {"size": PAPERS},
+        "evaluation": EVALUATION,
     }
     workflow.run("report", **settings)
     assert workflow.run("report", **settings).jobs == {}
@@ -64,6 +78,26 @@ def test_every_figure_of_every_model_is_shown(page: Page, report: Path) -> None:
             page.wait_for_function("(img) => img.naturalWidth > 300", arg=figure.element_handle())
 
 
+def test_the_start_page_has_numbers(page: Page, report: Path) -> None:
+    page.goto(report.as_uri())
+    expect(page.get_by_text(f"{PAPERS} papers were embedded with 2 model(s)")).to_be_visible()
+    expect(page.get_by_text("minilm, none, Ward").first).to_be_visible()
+    expect(page.get_by_text("Nothing was omitted.")).to_be_visible()
+
+
+def test_no_figure_is_cut_off(page: Page, report: Path) -> None:
+    """The report shows a figure in a window that cannot be scrolled."""
+    for name in COMPARED:
+        open_results(page, report, "Comparison")
+        show(page, name)
+        figure = page.locator("img[src$='.svg']").last
+        expect(figure).to_be_visible()
+        page.wait_for_function("(img) => img.naturalWidth > 300", arg=figure.element_handle())
+        box = figure.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 800
+
+
 def test_the_interactive_map_works_inside_the_report(page: Page, report: Path) -> None:
     open_results(page, report, "minilm")
     show(page, "interactive map")
@@ -75,15 +109,19 @@ def test_the_interactive_map_works_inside_the_report(page: Page, report: Path) -
 
 def test_models_are_compared_and_their_provenance_is_shown(page: Page, report: Path) -> None:
     open_results(page, report, "Comparison")
-    show(page, "table of scores and differences")
+    show(page, "tables of scores")
     table = page.frame_locator("iframe")
-    expect(table.get_by_role("columnheader", name="minilm-cls")).to_be_visible()
-    expect(table.get_by_role("rowheader", name="V-measure").first).to_be_visible()
+    expect(table.get_by_role("rowheader", name="minilm-cls").first).to_be_visible()
+    expect(table.get_by_role("columnheader", name="ARI ↑").first).to_be_visible()
     open_results(page, report, "Comparison")
     show(page, "provenance")
-    expect(
-        page.frame_locator("iframe").get_by_role("row", name="encoder: pooling")
-    ).to_contain_text("mean")
+    provenance = page.frame_locator("iframe")
+    expect(provenance.get_by_role("row", name="encoder: pooling")).to_contain_text("mean")
+    expect(provenance.get_by_role("rowheader", name="Ward")).to_be_visible()
     open_results(page, report, "Comparison")
-    for name in ("scores", "papers by category", "scores as CSV", "differences as CSV"):
+    for name in (
+        "all scores as CSV",
+        "differences between models as CSV",
+        "differences between cells as CSV",
+    ):
         expect(page.get_by_text(name, exact=True)).to_be_visible()
