@@ -18,6 +18,9 @@ from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from arxiv_embeddings.embedding.encoder import Encoder, resolve_for
 
 TINY = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+VOCABULARY = 30_522  # of MiniLM's tokenizer
+BERT = {**TINY, "num_attention_heads": 4, "vocab_size": VOCABULARY, "pad_token_id": 0}
+GROUPED = {**BERT, "num_key_value_heads": 2, "head_dim": 16}
 
 
 class TextEncoder(Encoder):

@@ -29,8 +29,8 @@ from arxiv_embeddings.embedding.store import groups, pieces_in
 
 log = logging.getLogger(__name__)
 
-# A killed job loses at most this work per device. A batch never crosses a chunk. GPU batches are large: with
-# chunks of 256 papers a third of each batch would be padding.
+# A killed job loses the chunks in progress: at most two on a CPU and three on each GPU. A batch never crosses a chunk. GPU
+# batches are large: with chunks of 256 papers a third of each batch would be padding.
 PAPERS_PER_CHUNK = {"cpu": 256, "cuda": 4_096}
 
 

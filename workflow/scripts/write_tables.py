@@ -5,6 +5,7 @@ from pathlib import Path
 
 from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.files import written_beside
+from arxiv_embeddings.corpus.papers import level_columns
 from arxiv_embeddings.evaluation.reading import read_json, read_parquet
 from arxiv_embeddings.report.pages.grid import differences_table, grid_tables, omitted_table
 from arxiv_embeddings.report.pages.html import render_tables
@@ -16,9 +17,7 @@ from arxiv_embeddings.report.summary import summary
 def main(arguments: argparse.Namespace) -> None:
     grid = read_parquet(arguments.grid).to_pylist()
     differences = read_parquet(arguments.differences).to_pylist()
-    levels = sorted(
-        {row["level"] for row in grid if row["level"]}, key=lambda level: (len(level), level)
-    )
+    levels = level_columns(row["level"] for row in grid)
     manifests = dict(zip(arguments.labels, map(read_json, arguments.manifests), strict=True))
     reductions, clusterings = (
         [read_json(path) for path in paths]

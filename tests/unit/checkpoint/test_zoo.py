@@ -17,7 +17,10 @@ from arxiv_embeddings.config.encoder_settings import EncoderSettings
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 from support.models import (
+    BERT,
+    GROUPED,
     TINY,
+    VOCABULARY,
     TextEncoder,
     copy_files,
     cosines,
@@ -27,9 +30,6 @@ from support.models import (
 )
 
 CPU = torch.device("cpu")
-VOCABULARY = 30_522  # of MiniLM's tokenizer
-BERT = {**TINY, "num_attention_heads": 4, "vocab_size": VOCABULARY, "pad_token_id": 0}
-GROUPED = {**BERT, "num_key_value_heads": 2, "head_dim": 16}
 NARROW = {"d_model": 64, "d_ff": 128, "d_kv": 16, "num_heads": 4, "vocab_size": VOCABULARY}
 
 # Architecture: its config. All sizes are small; what else differs between architectures is as in the real ones.

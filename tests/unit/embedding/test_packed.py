@@ -3,7 +3,7 @@
 import copy
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from arxiv_embeddings.embedding.pooling import pool, pool_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.models import (
-    TINY,
+    BERT,
+    GROUPED,
+    VOCABULARY,
     TextEncoder,
     copy_files,
     cosines,
@@ -31,12 +33,12 @@ from support.models import (
     topics,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 PACKED = "each text alone, without padding"
-BERT = {**TINY, "num_attention_heads": 4, "vocab_size": 30_522, "pad_token_id": 0}
-GROUPED = {**BERT, "num_key_value_heads": 2, "head_dim": 16}
 ROBERTA = {**BERT, "pad_token_id": 1, "max_position_embeddings": 514}
-DISTILBERT = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "vocab_size": 30_522}
+DISTILBERT = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "vocab_size": VOCABULARY}
 KINDS: dict[str, dict[str, Any]] = {
     "bert": BERT,
     "roberta": ROBERTA,
@@ -47,14 +49,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "gemma3_text": GROUPED,
     "mistral": GROUPED,
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -190,12 +184,10 @@ def test_the_trial_finds_attention_across_texts(monkeypatch: pytest.MonkeyPatch)
         key: torch.Tensor,
         value: torch.Tensor,
         bounds: torch.Tensor,
-        longest: int,
-        causal: bool,
-        scale: float,
+        *others: Any,
     ) -> torch.Tensor:
         whole = torch.tensor([0, len(query)], dtype=torch.int32)
-        return plain(query, key, value, whole, longest, causal, scale)
+        return plain(query, key, value, whole, *others)
 
     plain = packed._attend
     monkeypatch.setattr(packed, "_attend", across)

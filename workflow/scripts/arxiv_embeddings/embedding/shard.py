@@ -33,7 +33,7 @@ Tokens = Sequence[Sequence[int]]
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """A run of papers that is embedded and saved together: a killed job loses at most this work per device."""
+    """A run of papers that is embedded and saved together: a killed job loses those in progress."""
 
     ids: list[str]
     texts: list[str]
@@ -84,7 +84,7 @@ def embed_shard(
         papers_path: the drawn papers (see read_texts).
         rows: rows of the papers to embed, int64, ascending, not empty.
         shard: name of the shard; the names of the pieces begin with it.
-        papers_per_chunk: number of papers in a chunk; a killed job loses at most this work per device.
+        papers_per_chunk: number of papers in a chunk.
         tokenizer: the tokenizer of the checkpoint, with resolved encoder settings.
         load_encoders: loads the same encoder on each device of the job, while the first texts are
             tokenized.

@@ -106,14 +106,20 @@ def cell_scores(
                 scale=float(np.sqrt(size / (papers - size))),
             )
         )
-    return [*scores, *_unusable(levels, papers)]
+    for level in levels:
+        if level.problem:
+            scores += _omitted(level, papers, level.problem)
+    return scores
 
 
 def omitted_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:
     """Return the scores of a cell that could not be made, with the reason."""
+    return [score for labels in levels for score in _omitted(labels, papers, f"omitted: {reason}")]
+
+
+def _omitted(labels: Labels, papers: int, note: str) -> list[Score]:
     return [
-        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=f"omitted: {reason}")
-        for labels in levels
+        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=note)
         for metric in METRICS
     ]
 
@@ -143,16 +149,6 @@ def _flat_values(method: str, labels: Labels, clusters: np.ndarray) -> dict[Key,
     if method == OWN:
         values["noise"] = float((clusters == 0).mean())
     return {(FLAT, method, metric, labels.level): value for metric, value in values.items()}
-
-
-def _unusable(levels: Sequence[Labels], papers: int) -> list[Score]:
-    """Return the omitted scores of the levels without usable classes."""
-    return [
-        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=labels.problem)
-        for labels in levels
-        if labels.problem
-        for metric in METRICS
-    ]
 
 
 def _mean(runs: Sequence[dict[Key, float]]) -> dict[Key, float]:

@@ -55,11 +55,6 @@ class Placed:
     clustering: str
     score: Score
 
-    @property
-    def cell(self) -> tuple[str, str]:
-        """The reduction and the clustering."""
-        return self.reduction, self.clustering
-
 
 def grid_table(scores: Iterable[Placed]) -> pa.Table:
     """Return all scores, one per row, without replicates, with the columns of ``GRID_SCHEMA``."""
@@ -87,7 +82,8 @@ def model_differences(scores: Sequence[Placed]) -> pa.Table:
     """
     by_model: dict[str, dict[tuple[str, ...], Placed]] = {}
     for placed in scores:
-        by_model.setdefault(placed.model, {})[*placed.cell, *placed.score.key] = placed
+        own = by_model.setdefault(placed.model, {})
+        own[placed.reduction, placed.clustering, *placed.score.key] = placed
     rows: list[Row] = []
     models = list(by_model)
     for number, a in enumerate(models):

@@ -27,7 +27,7 @@ LIBRARIES = {
     "pca": ("scikit-learn",),
     "phate": ("phate", "graphtools"),
     "umap": ("umap-learn", "pynndescent", "numba"),
-    "tsne": ("openTSNE", "annoy"),
+    "tsne": ("openTSNE",),
     "pacmap": ("pacmap", "numba"),
     "trimap": ("trimap", "numba"),
 }

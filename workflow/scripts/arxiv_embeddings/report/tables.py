@@ -30,6 +30,11 @@ class Entry:
     rank: int = 0
 
 
+def entry_of(row: Row | None, rank: int = 0) -> Entry:
+    """Return the entry of a row of the grid, or of none."""
+    return Entry(row["value"], row["low"], row["high"], rank) if row else Entry(None)
+
+
 @dataclass(frozen=True)
 class ScoreTable:
     """Scores of things of one kind.
@@ -88,14 +93,7 @@ def _table(rows: list[Row], names: tuple[str, ...]) -> ScoreTable:
     }
     found, notes = [], []
     for number, (thing, own) in enumerate(things.items()):
-        entries = []
-        for column in columns:
-            score = own.get(column)
-            entries.append(
-                Entry(score["value"], score["low"], score["high"], ranks[column][number])
-                if score
-                else Entry(None)
-            )
+        entries = [entry_of(own.get(column), ranks[column][number]) for column in columns]
         found.append((thing, entries))
         notes.append(_note(own.values()))
     return ScoreTable(names, columns, found, notes)

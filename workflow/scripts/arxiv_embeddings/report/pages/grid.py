@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..names import method_name, metric_name
-from ..tables import Entry, Row, ScoreTable, cells_table, heading, maps_table
+from ..tables import Entry, Row, ScoreTable, cells_table, entry_of, heading, maps_table
 from .html import Cell, HtmlTable, together
 
 MARKS = {0: "", 1: "best", 2: "second"}
@@ -68,7 +68,7 @@ def models_table(grid: Sequence[Row]) -> HtmlTable:
             [
                 heading(metric) if family == "space" else f"MTEB: {heading(metric)}",
                 level,
-                *(_cell(_entry(own.get(model))) for model in models),
+                *(_cell(entry_of(own.get(model))) for model in models),
                 together(_number(row["chance"]) for row in own.values()),
                 together(f"{row['papers']:,}" for row in own.values()),
                 Cell(together(row["note"] for row in own.values()), note=True),
@@ -122,10 +122,6 @@ def omitted_table(grid: Sequence[Row]) -> HtmlTable:
             for model, reduction, clustering, reason in reasons
         ],
     )
-
-
-def _entry(row: Row | None) -> Entry:
-    return Entry(row["value"], row["low"], row["high"]) if row else Entry(None)
 
 
 def _number(value: float | None) -> str:
