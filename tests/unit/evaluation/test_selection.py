@@ -50,8 +50,11 @@ def test_the_checksum_is_of_vectors_ids_and_categories(tmp_path: Path) -> None:
     names = [f"x{row}" for row in range(10)]
     assert checksum(topic=names) == base
     assert checksum(beyond) == base
-    changed = [checksum(other), checksum(id=names), checksum(MATRIX, **{"category 0": names})]
-    assert len({base, *changed}) == 4
+    changed = [
+        *(checksum(other), checksum(id=names), checksum(MATRIX, **{"category 0": names})),
+        *(checksum(categories=names), checksum(categories=names[::-1])),
+    ]
+    assert len({base, *changed}) == 6
 
 
 def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:

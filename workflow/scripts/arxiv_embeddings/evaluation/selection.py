@@ -43,7 +43,9 @@ def select_papers(matrix: np.ndarray, papers: Path, most: int | None) -> dict[st
         raise InputError(
             f"{papers} has {count} papers, but the evaluation needs at least {LEAST}. Raise sample.size."
         )
-    columns = ["id", *level_columns(pq.read_schema(papers).names)]
+    names = pq.read_schema(papers).names
+    # All categories that a paper lists, where they are known: a score counts each of them.
+    columns = ["id", *level_columns(names), *({"categories"} & set(names))]
     labels = read_parquet(papers, columns).slice(0, count)
     sums = [matrix_sha256(matrix[:count]), *(labels[name].to_pylist() for name in columns)]
     return {"papers": count, "sha256": json_sha256(sums)}
