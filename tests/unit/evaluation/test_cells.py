@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.evaluation import cells as cells_module
+from arxiv_embeddings.evaluation.bootstrap import subsamples
 from arxiv_embeddings.evaluation.cells import cell_scores, cell_values
 from arxiv_embeddings.evaluation.clusterings import Clustering, cluster
 from arxiv_embeddings.evaluation.labels import Labels
@@ -90,6 +91,19 @@ def test_smaller_subsamples_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
     half = width()
     monkeypatch.setattr(cells_module, "MOST", 40)
     assert 0.4 < width() / half < 2.5
+
+
+def test_intervals_are_the_scaled_spread_of_the_subsamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the share f of the papers, the standard deviation is multiplied by √(f / (1 - f))."""
+    monkeypatch.setattr(cells_module, "MOST", 40)
+    vectors, levels = draw(200)
+    values = []
+    for rows in subsamples(200, 40):
+        labels = [level.at(rows) for level in levels]
+        found = cluster(vectors[rows], "ward", [len(level.names) for level in labels], **OPTIONS)
+        values.append(cell_values(found, labels)["flat clustering", "", "ari", "category 1"])
+    replicates = scores_of("ward")["", "ari", "category 1"].replicates
+    assert np.std(replicates) == pytest.approx(np.std(values) * np.sqrt(0.2 / 0.8))
 
 
 def test_clusters_that_the_method_chose_are_scored_apart_and_noise_is_counted() -> None:
