@@ -43,6 +43,8 @@ from support.models import (
     topics,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 QWEN3_END = 151643  # <|endoftext|>
 CAUSAL, MASKED = "causal, unmasked", "masked where lengths differ"
