@@ -69,7 +69,7 @@ test-browser: install $(VENV)/develop.done
 
 # Tests on a real, temporary SLURM cluster on this machine. Needs root and installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install
-	$(BIN)/python -m pytest tests/slurm $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest tests/slurm --numprocesses 4 --dist loadgroup $(PYTEST_OPTIONS)
 
 cluster-install:
 	$(PYTHON) tests/slurm/cluster.py install

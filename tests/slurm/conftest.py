@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
+from support.once import built_once
 from support.running import ROOT, Finished, Workflow, model, with_snapshot
 
 SHARDS = 8
@@ -160,25 +161,36 @@ class Prepared(NamedTuple):
     embeddings: np.ndarray
 
 
-def prepared(folder: Path, records: int, settings: dict[str, Any]) -> Prepared:
-    """Run the workflow on this machine without SLURM, and remove its shards."""
+def prepare(folder: Path, records: int, settings: dict[str, Any]) -> None:
+    """Run the workflow on this machine without SLURM, keep its embeddings as expected, and remove its shards."""
     workflow = with_snapshot(folder, records)
     workflow.run(**settings)
-    embeddings = workflow.embeddings()
+    (workflow.results / "minilm/embeddings.npy").rename(folder / "expected.npy")
     shutil.rmtree(workflow.results / "minilm")
-    return Prepared(workflow, embeddings)
+
+
+def prepared(folder: Path) -> Prepared:
+    return Prepared(Workflow(folder), np.load(folder / "expected.npy"))
 
 
 @pytest.fixture(scope="session")
-def short(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def short(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
     """Eight shards of one or two seconds."""
-    return prepared(tmp_path_factory.mktemp("short"), 300, SHORT)
+
+    def build(folder: Path) -> None:
+        prepare(folder, 300, SHORT)
+
+    return prepared(built_once(tmp_path_factory, worker_id, "short", build))
 
 
 @pytest.fixture(scope="session")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def long(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
     """One shard of a minute or more, in five chunks."""
-    return prepared(tmp_path_factory.mktemp("long"), 3_700, LONG)
+
+    def build(folder: Path) -> None:
+        prepare(folder, 3_700, LONG)
+
+    return prepared(built_once(tmp_path_factory, worker_id, "long", build))
 
 
 @pytest.fixture

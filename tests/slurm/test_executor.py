@@ -22,6 +22,9 @@ from support.running import ROOT
 
 from slurm import cluster as definition
 
+# All scenarios share a cluster.
+pytestmark = pytest.mark.xdist_group("executor")
+
 # The type of the GPUs of node2.
 TYPE = "a100-sxm4-80gb"
 AT_A_TIME = 4
