@@ -64,6 +64,7 @@ include: "workflow/rules/estimate.smk"
 include: "workflow/rules/embedding.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/dataset.smk"
 
 
 # What write_tables found; before that, there is no report to open.

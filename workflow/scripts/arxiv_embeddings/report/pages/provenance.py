@@ -23,13 +23,13 @@ def provenance_table(manifests: dict[str, Manifest]) -> HtmlTable:
     Args:
         manifests: of the models' embeddings, by label.
     """
-    facts = [_facts(manifest) for manifest in manifests.values()]
-    names = list(dict.fromkeys(name for own in facts for name in own))
+    known = [facts(manifest) for manifest in manifests.values()]
+    names = list(dict.fromkeys(name for own in known for name in own))
     return HtmlTable(
         heading="Provenance",
         text="From manifest.json of each model, which also holds the checksums of every piece of vectors.",
         columns=["", *manifests],
-        rows=[[name, *(own.get(name, "") for own in facts)] for name in names],
+        rows=[[name, *(own.get(name, "") for own in known)] for name in names],
     )
 
 
@@ -91,7 +91,8 @@ def _method(report: dict[str, Any]) -> list[str | Cell]:
     ]
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def facts(manifest: Manifest) -> dict[str, str]:
+    """Return how the embeddings of a model were made, as short texts by name."""
     snapshot, records, sample = manifest["snapshot"], manifest["records"], manifest["sample"]
     checkpoint, pieces = manifest["checkpoint"], manifest["pieces"]
     rows, dimensions = manifest["embeddings"]["shape"]
