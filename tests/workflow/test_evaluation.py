@@ -1,12 +1,16 @@
 """The benchmark grid is a separate target; a change runs the cells that it concerns, and nothing else."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import datasets
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from support.once import built_once
-from support.running import Workflow, model
+from support.running import ROOT, Workflow, model
 
 TARGET = "results/test/comparison/grid.csv"
 EVALUATION = {
@@ -78,6 +82,39 @@ def test_a_change_runs_only_its_own_cells(evaluated: Workflow, tmp_path: Path) -
         "score_map": 2,
         "compare_models": 1,
     }
+
+
+def test_the_dataset_is_loaded_and_the_notebook_runs(
+    evaluated: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = evaluated.copy(tmp_path / "run")
+    assert done.run("dataset", **config()).jobs == {"make_dataset": 2}
+    assert done.run("dataset", **config()).jobs == {}
+    folder = done.results / "minilm/dataset"
+    papers = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert np.array_equal(papers.with_format("numpy")["vector"][:], done.embeddings())
+    assert papers[0]["title"] and papers[0]["year"] > 1990
+    assert (papers[49]["x"] is None, papers[50]["x"] is None) == (False, True)
+
+    # As in a clone after `make demo`.
+    for link, target in (
+        ("results/demo/all-minilm-l6-v2", done.results / "minilm"),
+        ("results/demo/comparison", done.results / "comparison"),
+        ("resources/models/all-minilm-l6-v2", done.folder / "resources/models/minilm"),
+    ):
+        (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / link).symlink_to(target)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    mpl.use("agg")
+    notebook = json.loads((ROOT / "docs/use.ipynb").read_text())
+    found: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), found)  # noqa: S102
+    assert found["vectors"].shape == (60, 384)
+    assert len(found["axes"].collections) == len(set(found["papers"]["category 0"]))
+    assert len(found["search"].text("plasma", number=3)) == 3
 
 
 def test_a_cell_that_cannot_be_made_is_omitted_and_the_others_go_on(fresh: Workflow) -> None:

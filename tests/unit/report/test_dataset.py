@@ -1,7 +1,5 @@
 """A result as a dataset: what `datasets` loads, the data card, and results that do not fit together."""
 
-import datetime
-import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -15,92 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.common.files import TextsHash
 from arxiv_embeddings.report.dataset import table as table_module
 from arxiv_embeddings.report.dataset.card import data_card
 from arxiv_embeddings.report.dataset.table import write_table
+from support.made_result import DIMENSIONS, EVALUATED, PAPERS, dataset_options, make_result
 
-PAPERS, EVALUATED, DIMENSIONS = 25, 20, 8
 Script = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def texts_sha256(texts: list[str]) -> str:
-    sha256 = TextsHash()
-    sha256.update(texts)
-    return sha256.hexdigest()
-
-
-def make_manifest(ids: list[str], topics: list[str], vectors: np.ndarray) -> dict[str, Any]:
-    """The manifest of a result, with one piece of vectors."""
-    versions = {"python": "3.12.1"}
-    return {
-        "request": {"corpus": {"format": "arxiv", "categories": ["cs."], "columns": None}},
-        "snapshot": {"name": "snapshot.json", "bytes": 1_000, "sha256": "ab" * 32},
-        "records": {"read": 90, "kept": 30},
-        "sample": {"size": len(ids), "seed": 42, "order": "pandas", "drawn_from": 30},
-        "embeddings": {
-            "shape": list(vectors.shape),
-            "dtype": "float32",
-            "vectors_sha256": hashlib.sha256(vectors.tobytes()).hexdigest(),
-            "ids_sha256": texts_sha256(ids),
-            "texts_sha256": texts_sha256(topics),
-        },
-        "checkpoint": {"name": "a|b/model", "revision": "c0ffee", "sha256": "cd" * 32},
-        "encoder": {"pooling": "mean", "max_length": 256, "prompt": ""},
-        "tokens": 5_000,
-        "pieces": [{"device": {"name": "a GPU"}, "versions": versions}],
-        "changes": None,
-        "commit": "1234567",
-        "versions": versions,
-    }
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> Path:
-    """The folder of a model with 25 papers, of which 20 have places and clusters, and a cell that was omitted."""
-    rng = np.random.default_rng(0)
-    rows = range(PAPERS)
-    ids = [f"2401.{row:05d}" for row in rows]
-    titles = [f"A title\n  {row}" for row in rows]
-    topics = [f"{title}   We show {row}.\n" for row, title in enumerate(titles)]
-    vectors = rng.normal(size=(PAPERS, DIMENSIONS)).astype(np.float32)
-    dates = [None if row == 3 else datetime.date(1991 + row, 8, 14) for row in rows]
-    columns = {
-        "id": ids,
-        "topic": topics,
-        "category 0": ["cs"] * PAPERS,
-        "category 1": [f"cs.{'CL' if row % 2 else 'CV'}" for row in rows],
-        "categories": ["cs.CL math.AG"] * PAPERS,
-        "title": titles,
-        "submitted": pa.array(dates, pa.date32()),
-    }
-    cells = tmp_path / "evaluation/cells"
-    cells.mkdir(parents=True)
-    # Small row groups that are not those of the dataset.
-    pq.write_table(pa.table(columns), tmp_path / "papers.parquet", row_group_size=7)
-    np.save(tmp_path / "embeddings.npy", vectors)
-    np.save(tmp_path / "map.npy", rng.normal(size=(EVALUATED, 2)).astype(np.float32))
-    (tmp_path / "map.json").write_text(json.dumps({"method": "umap", "seed": 7}))
-    clusters = np.arange(EVALUATED, dtype=np.int32) % 3
-    own = {"category 0": clusters, "category 1": clusters, "own": clusters - 1}
-    pq.write_table(pa.table(own), cells / "hdbscan.parquet")
-    pq.write_table(pa.table(own).slice(0, 0), cells / "ward.parquet")
-    (tmp_path / "manifest.json").write_text(json.dumps(make_manifest(ids, topics, vectors)))
+    """The folder of a model."""
+    make_result(tmp_path)
     return tmp_path
-
-
-def options(result: Path) -> list[object]:
-    """The command line of make_dataset.py."""
-    files = [
-        *("--papers", result / "papers.parquet", "--vectors", result / "embeddings.npy"),
-        *("--manifest", result / "manifest.json"),
-        *("--map", result / "map.npy", "--map-report", result / "map.json"),
-    ]
-    for name in ("hdbscan", "ward"):
-        files += ["--clusters", f"pca-50 {name}", result / f"evaluation/cells/{name}.parquet"]
-    folder = result / "dataset"
-    outputs = ["--dataset", folder / "papers.parquet", "--card", folder / "README.md"]
-    return ["make_dataset.py", "--name", "arxiv", "--label", "some-model", *files, *outputs]
 
 
 def written(result: Path) -> pa.Table:
@@ -120,7 +45,7 @@ def written(result: Path) -> pa.Table:
 
 
 def test_datasets_loads_the_folder(result: Path, script: Script, tmp_path: Path) -> None:
-    done = script(*options(result))
+    done = script(*dataset_options(result))
     assert done.returncode == 0, done.stdout
     folder = result / "dataset"
     assert sorted(file.name for file in folder.iterdir()) == ["README.md", "papers.parquet"]
@@ -235,10 +160,10 @@ def test_results_that_do_not_fit_together_are_refused(
 
 
 def test_a_failure_leaves_the_dataset_that_was_there(result: Path, script: Script) -> None:
-    assert script(*options(result)).returncode == 0
+    assert script(*dataset_options(result)).returncode == 0
     before = {file: file.read_bytes() for file in (result / "dataset").iterdir()}
     other_vectors(result)
-    done = script(*options(result))
+    done = script(*dataset_options(result))
     assert done.returncode == 1 and "vectors_sha256 differs" in done.stdout
     assert "Traceback" not in done.stdout
     assert {file: file.read_bytes() for file in (result / "dataset").iterdir()} == before

@@ -37,8 +37,8 @@ LICENCES = {
     "arxiv": (
         "cc0-1.0",
         "arXiv publishes its metadata, which includes titles and abstracts, under "
-        "[CC0 1.0](https://creativecommons.org/publicdomain/zero/1.0/). The papers themselves have licences of their "
-        "own (column `license`).",
+        "[CC0 1.0](https://creativecommons.org/publicdomain/zero/1.0/). The papers themselves have licences of "
+        "their own.",
     ),
 }
 OTHER_LICENCE = (
