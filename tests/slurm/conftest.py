@@ -39,6 +39,14 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+def fill(place: Path) -> None:
+    """Fill the disk of a folder."""
+    with contextlib.suppress(OSError), (place / "full").open("wb") as file:
+        while True:
+            file.write(b"x" * 1_000)
+            file.flush()
+
+
 class Attempt(NamedTuple):
     """One execution of a job of the workflow by SLURM."""
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
+from slurm.cluster import ACCOUNT, NODES, Cluster, obstacle, wait_for
+from slurm.conftest import fill, mounted
 from support.running import ROOT
 
 from slurm import cluster as definition
@@ -410,6 +411,30 @@ def gpus_of_two_nodes_are_refused(run: Run) -> None:
     run.start()
     assert "Requested node configuration is not available" in run.finish(code=1)
     assert run.attempts() == []
+
+
+@scenario
+def two_gpus_of_one_node(run: Run) -> None:
+    run.write("printenv CUDA_VISIBLE_DEVICES > {output}", gpu=2)
+    run.start()
+    run.finish()
+    assert (run.folder / "0.out").read_text() == "0,1\n"
+    assert [one.nodes in NODES and "gres/gpu=2" in one.tres for one in run.attempts()] == [True]
+
+
+@scenario
+def a_full_disk_costs_only_the_efficiency_report(run: Run) -> None:
+    report = run.folder / "logs/slurm/efficiency"
+    report.mkdir(parents=True)
+    run.write("touch {output}")
+    with mounted(report, "size=16k"):
+        fill(report)
+        run.start()
+        output = run.finish()
+    assert "The efficiency report could not be written: " in output
+    assert "No space left on device" in output
+    assert "Traceback" not in output
+    assert run.states() == ["COMPLETED"]
 
 
 @scenario

@@ -187,6 +187,27 @@ def test_a_crash_in_one_shard_shows_its_traceback_and_does_not_affect_other_shar
     check(shards, short)
 
 
+def test_a_shard_that_hangs_is_ended_and_run_again(shards: SlurmWorkflow, short: Prepared) -> None:
+    minutes = "embed_shard:no_progress_minutes=0.25 if attempt == 1 else 10"
+    run = shards.start(minutes, sample={"size": 10}, shards={"size": 10})
+    minilm = shards.results / "minilm"
+    wait_for((minilm / "lookup.json").exists, 120, "the look-up is written")
+    # Whoever reads it waits, as for a file server that does not answer.
+    (minilm / "missing.npy").rename(minilm / "aside")
+    os.mkfifo(minilm / "missing.npy")
+    [name] = shards.shard_names()
+    log = shards.folder / f"logs/test/minilm/embed_shard/{name}.log"
+    wait_for(
+        lambda: log.exists() and "ERROR No progress for 15 s" in log.read_text(), 180, "it ends"
+    )
+    (minilm / "aside").rename(minilm / "missing.npy")
+    output = shards.finish(run).output
+    assert "this process hangs and ends here" in output
+    assert "in embed_shard" in output
+    assert [attempt.state for attempt in shards.attempts()] == ["FAILED", "COMPLETED"]
+    assert (shards.embeddings() * short.embeddings[:10]).sum(axis=1).min() > 0.99999
+
+
 @pytest.mark.parametrize("wait", [False, True], ids=["at once", "when the jobs are done"])
 def test_snakemake_is_killed_and_restarted(
     shards: SlurmWorkflow, short: Prepared, wait: bool
