@@ -23,9 +23,6 @@ from support.running import ROOT
 
 from slurm import cluster as definition
 
-# All scenarios share a cluster.
-pytestmark = pytest.mark.xdist_group("executor")
-
 # The type of the GPUs of node2.
 TYPE = "a100-sxm4-80gb"
 AT_A_TIME = 4
@@ -252,7 +249,8 @@ def sbatch_submits_a_job_and_times_out(run: Run) -> None:
     error = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
     run.replace(
         "sbatch",
-        f'[ -e once ] && exec $real "$@"; touch once; $real "$@"; echo "{error}" >&2; exit 1',
+        f'[ -e once ] && exec $real "$@"; touch once; $real "$@"; '
+        f'until [ -e 0.out.again ]; do sleep 0.2; done; echo "{error}" >&2; exit 1',
     )
     run.write(STUCK_ONCE)
     run.start()
@@ -410,7 +408,8 @@ def gpus_of_two_nodes_are_refused(run: Run) -> None:
     run.write("touch {output}", gpu=4)
     run.start()
     assert "Requested node configuration is not available" in run.finish(code=1)
-    assert run.attempts() == []
+    # sacct may list what sbatch refused.
+    assert {one.nodes for one in run.attempts()} <= {"None assigned"}
 
 
 @scenario

@@ -12,9 +12,6 @@ from arxiv_embeddings.slurm.limits import SINFO, Request
 from arxiv_embeddings.slurm.preflight import find_problems
 from slurm.cluster import ACCOUNT, NODES, SLURM_CONF, Cluster, ClusterError, obstacle, wait_for
 
-# All tests of this file share a cluster.
-pytestmark = pytest.mark.xdist_group("preflight")
-
 REQUEST = Request("embed_shard", "gpu", ACCOUNT, cpus=8, mem_mb=10_000, minutes=1_440, gpus=2)
 
 # Its node is switched off until a job needs it; until then sinfo does not list it.

@@ -2,13 +2,10 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 from slurm.cluster import ACCOUNT, wait_for
-from slurm.conftest import SHORT, Prepared, SlurmWorkflow
-from slurm.test_faults import check
-from support.running import ROOT
+from slurm.conftest import SHORT, Prepared, SlurmWorkflow, check
 
 # What an administrator changes, how it is changed back, and what `make status` says in between.
 USER = ("sacctmgr", "--immediate", "modify", "user", "root", "where", f"account={ACCOUNT}", "set")
@@ -65,15 +62,7 @@ def pending(workflow: SlurmWorkflow) -> list[str]:
 
 def reasons(workflow: SlurmWorkflow) -> list[str]:
     """Return what `make status` says of the jobs that wait."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "workflow/scripts/show_status.py")],
-        cwd=workflow.folder,
-        env=workflow.env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return re.findall(r"^ +waiting  (.*)$", done.stdout, re.MULTILINE)
+    return re.findall(r"^ +waiting  (.*)$", workflow.status(), re.MULTILINE)
 
 
 def test_why_jobs_wait(
