@@ -67,9 +67,9 @@ test-workflow: install $(VENV)/develop.done
 test-browser: install $(VENV)/develop.done
 	$(PYTEST) tests/browser
 
-# Tests on a real, temporary SLURM cluster on this machine. Needs root and installs Debian packages.
+# Tests on real, temporary SLURM clusters on this machine, one for each file. Needs root and installs Debian packages.
 test-slurm: install $(VENV)/develop.done cluster-install
-	$(BIN)/python -m pytest tests/slurm --numprocesses 4 --dist loadgroup $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest tests/slurm --numprocesses 3 --dist loadfile $(PYTEST_OPTIONS)
 
 cluster-install:
 	$(PYTHON) tests/slurm/cluster.py install

@@ -81,6 +81,10 @@ rule all:
         ),
 
 
+# Of a dry run (run.smk).
+JOB_LIST = dry_run.JobList([rule.name for rule in workflow.rules], missing_snapshot())
+
+
 onstart:
     or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS, FORMAT)
     print(
@@ -93,12 +97,8 @@ onstart:
 
 
 onsuccess:
-    report_edits()
-    if workflow.non_local_exec:
-        print_run_summary()
+    end_run(succeeded=True)
 
 
 onerror:
-    report_edits()
-    if workflow.non_local_exec:
-        print_run_summary()
+    end_run(succeeded=False)

@@ -1,10 +1,12 @@
 """A real cluster for the whole session, and working directories whose shards are not embedded yet."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ from support.once import built_once
 from support.running import ROOT, Finished, Workflow, model, with_snapshot
 
 SHARDS = 8
+# The number of GPUs of the cluster.
+GPUS = 4
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
 # One shard per GPU.
 FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}
@@ -37,6 +41,14 @@ def mounted(place: Path, options: str) -> Iterator[Path]:
         pytest.skip(f"a disk cannot be mounted here: {done.stderr}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(place: Path) -> None:
+    """Fill the disk of a folder."""
+    with contextlib.suppress(OSError), (place / "full").open("wb") as file:
+        while True:
+            file.write(b"x" * 1_000)
+            file.flush()
 
 
 class Attempt(NamedTuple):
@@ -111,6 +123,18 @@ class SlurmWorkflow(Workflow):
         assert run.returncode == code, output
         return Finished(run.returncode, output)
 
+    def status(self) -> str:
+        """Return what `make status` prints."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "workflow/scripts/show_status.py")],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
     def attempts(self, rule: str = "embed_shard") -> list[Attempt]:
         """Return all executions of jobs of ``rule`` as sacct reports them, oldest first.
 
@@ -143,7 +167,7 @@ class SlurmWorkflow(Workflow):
 
     def wait_for_chunk(self) -> None:
         """Wait until a chunk of a shard is saved."""
-        wait_for(self.pieces, 180, "the first chunk is there")
+        wait_for(self.pieces, 300, "the first chunk is there")
 
 
 @pytest.fixture(scope="session")
@@ -201,3 +225,22 @@ def shards(short: Prepared, cluster: Cluster, tmp_path: Path) -> SlurmWorkflow:
 @pytest.fixture
 def long_shard(long: Prepared, cluster: Cluster, tmp_path: Path) -> SlurmWorkflow:
     return SlurmWorkflow(long.workflow.copy(tmp_path).folder, cluster)
+
+
+def check(workflow: SlurmWorkflow, expected: Prepared) -> None:
+    """Assert that the embeddings equal those of the undisturbed local run, and that every piece is undamaged."""
+    embeddings = workflow.embeddings()
+    cosines = (embeddings * expected.embeddings[: len(embeddings)]).sum(axis=1)
+    assert cosines.min() > 0.99999
+    for piece in workflow.pieces():
+        piece.verify()
+
+
+def assert_resumed(workflow: SlurmWorkflow) -> None:
+    """Assert that the last job of the only shard found chunks of the previous job and embedded the rest."""
+    [name] = workflow.shard_names()
+    counts = json.loads((workflow.results / f"minilm/shards/{name}.json").read_text())
+    assert counts["found"] > 0
+    assert counts["embedded"] > 0
+    log = (workflow.folder / f"logs/test/minilm/embed_shard/{name}.log").read_text()
+    assert f"{counts['found']} were in the vector store" in log

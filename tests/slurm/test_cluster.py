@@ -26,8 +26,6 @@ FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"}
 # It runs for ten minutes, but ends at once when SLURM restarts it.
 SHORT_WHEN_REQUEUED = "[ $SLURM_RESTART_COUNT ] || sleep 600"
 
-# All tests of this file share a cluster.
-pytestmark = pytest.mark.xdist_group("cluster")
 needs_cluster = pytest.mark.skipif(bool(obstacle()), reason=obstacle())
 
 

@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from slurm.cluster import ACCOUNT, Cluster, obstacle, wait_for
+from slurm.cluster import ACCOUNT, NODES, Cluster, obstacle, wait_for
+from slurm.conftest import fill, mounted
 from support.running import ROOT
 
 from slurm import cluster as definition
-
-# All scenarios share a cluster.
-pytestmark = pytest.mark.xdist_group("executor")
 
 # The type of the GPUs of node2.
 TYPE = "a100-sxm4-80gb"
@@ -251,7 +249,8 @@ def sbatch_submits_a_job_and_times_out(run: Run) -> None:
     error = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
     run.replace(
         "sbatch",
-        f'[ -e once ] && exec $real "$@"; touch once; $real "$@"; echo "{error}" >&2; exit 1',
+        f'[ -e once ] && exec $real "$@"; touch once; $real "$@"; '
+        f'until [ -e 0.out.again ]; do sleep 0.2; done; echo "{error}" >&2; exit 1',
     )
     run.write(STUCK_ONCE)
     run.start()
@@ -409,7 +408,32 @@ def gpus_of_two_nodes_are_refused(run: Run) -> None:
     run.write("touch {output}", gpu=4)
     run.start()
     assert "Requested node configuration is not available" in run.finish(code=1)
-    assert run.attempts() == []
+    # sacct may list what sbatch refused.
+    assert {one.nodes for one in run.attempts()} <= {"None assigned"}
+
+
+@scenario
+def two_gpus_of_one_node(run: Run) -> None:
+    run.write("printenv CUDA_VISIBLE_DEVICES > {output}", gpu=2)
+    run.start()
+    run.finish()
+    assert (run.folder / "0.out").read_text() == "0,1\n"
+    assert [one.nodes in NODES and "gres/gpu=2" in one.tres for one in run.attempts()] == [True]
+
+
+@scenario
+def a_full_disk_costs_only_the_efficiency_report(run: Run) -> None:
+    report = run.folder / "logs/slurm/efficiency"
+    report.mkdir(parents=True)
+    run.write("touch {output}")
+    with mounted(report, "size=16k"):
+        fill(report)
+        run.start()
+        output = run.finish()
+    assert "The efficiency report could not be written: " in output
+    assert "No space left on device" in output
+    assert "Traceback" not in output
+    assert run.states() == ["COMPLETED"]
 
 
 @scenario

@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 from arxiv_embeddings.slurm.limits import SINFO, Request
 from arxiv_embeddings.slurm.preflight import find_problems
-from slurm.cluster import ACCOUNT, SLURM_CONF, Cluster, ClusterError, obstacle, wait_for
-
-# All tests of this file share a cluster.
-pytestmark = pytest.mark.xdist_group("preflight")
+from slurm.cluster import ACCOUNT, NODES, SLURM_CONF, Cluster, ClusterError, obstacle, wait_for
 
 REQUEST = Request("embed_shard", "gpu", ACCOUNT, cpus=8, mem_mb=10_000, minutes=1_440, gpus=2)
+
+# Its node is switched off until a job needs it; until then sinfo does not list it.
+CLOUD = """\
+ResumeProgram=/bin/true
+SuspendProgram=/bin/true
+SuspendTime=60
+NodeName=cloud1 State=CLOUD
+PartitionName=cloud Nodes=cloud1 MaxTime=600
+"""
 
 Find = Callable[..., list[str]]
 
@@ -30,6 +36,10 @@ def cluster() -> Iterator[Cluster]:
             name = node.split()[0]
             assert f"{name} NodeHostname" in conf
             conf = conf.replace(f"{name} NodeHostname", f"{node} NodeHostname")
+        conf = conf.replace(
+            "PartitionName=DEFAULT Nodes=ALL",
+            f"{CLOUD}PartitionName=DEFAULT Nodes={','.join(NODES)}",
+        )
         patch.setattr("slurm.cluster.SLURM_CONF", conf)
         with Cluster() as running:
             yield running
@@ -108,11 +118,11 @@ def test_possible_requests_have_no_problem(request_: Request, find: Find, cluste
         ({"mem_mb": 20_000}, "no node of partition gpu has everything that a job requests (8 CPU"),
         ({"gpus": 3}, "3 GPU(s), but partition gpu gives at most 2 GPU(s)"),
         ({"partition": "gpus"}, "no partition 'gpus'. Set slurm_partition in"),
-        ({"partition": "gpus"}, "sinfo lists: cpu, gpu, urgent."),
+        ({"partition": "gpus"}, "sinfo lists: cloud, cpu, gpu, urgent."),
         ({"account": "unheard-of"}, "you have no account 'unheard-of'."),
         ({"account": "unheard-of"}, f" Your accounts: {ACCOUNT}"),
         ({"partition": "$PARTITION"}, "the environment variable PARTITION is not set."),
-        ({"partition": "$PARTITION"}, "sinfo lists: cpu, gpu, urgent."),
+        ({"partition": "$PARTITION"}, "sinfo lists: cloud, cpu, gpu, urgent."),
         ({"account": "${ACCOUNT}"}, "the environment variable ACCOUNT is not set."),
     ],
 )
@@ -142,6 +152,15 @@ def test_a_partition_that_is_down_is_reported(find: Find, cluster: Cluster) -> N
     finally:
         cluster.run("scontrol", "update", "PartitionName=urgent", "State=UP")
     assert find(request) == []
+
+
+def test_a_partition_whose_nodes_are_switched_off_is_accepted(find: Find, cluster: Cluster) -> None:
+    request = replace(REQUEST, partition="cloud", cpus=4, minutes=600)
+    assert "cloud|10:00:00|0|0|(null)|up\n" in cluster.run(*SINFO)
+    assert find(request) == []
+    submit(cluster, request, "--test-only")
+    # Its time limit is known.
+    assert "partition cloud gives at most 600 minutes" in only(find(replace(request, minutes=601)))
 
 
 def test_hidden_partitions_are_found_and_empty_partitions_are_reported(

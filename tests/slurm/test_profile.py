@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 from arxiv_embeddings.slurm import site
-from slurm.conftest import FEW, Prepared, SlurmWorkflow, mounted
+from slurm.conftest import FEW, Prepared, SlurmWorkflow, fill, mounted
 from support.running import ROOT
+
+# A submit filter of a site.
+NO_MEM = """#!/bin/sh
+case "$*" in *--mem*) echo "--mem is not allowed here" >&2; exit 1;; esac
+exec /usr/bin/sbatch "$@"
+"""
 
 
 def test_gres_keeps_the_limit_of_gpu_jobs(shards: SlurmWorkflow) -> None:
@@ -27,14 +33,19 @@ def test_gres_keeps_the_limit_of_gpu_jobs(shards: SlurmWorkflow) -> None:
         assert (started - ended).total_seconds() > -3
 
 
-@pytest.fixture
-def read_only_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with mounted(tmp_path_factory.mktemp("home"), "ro") as home:
+@pytest.fixture(params=["read-only", "full"])
+def unusable_home(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    full = request.param == "full"
+    with mounted(tmp_path_factory.mktemp("home"), "size=16k" if full else "ro") as home:
+        if full:
+            fill(home)
         yield home
 
 
-def test_python_packages_of_a_site_and_a_read_only_home_have_no_effect(
-    shards: SlurmWorkflow, short: Prepared, read_only_home: Path, tmp_path: Path
+def test_python_packages_of_a_site_and_an_unusable_home_have_no_effect(
+    shards: SlurmWorkflow, short: Prepared, unusable_home: Path, tmp_path: Path
 ) -> None:
     """The run and its jobs use only the packages that they were installed with."""
     for name in ("numpy", "msgspec"):
@@ -46,7 +57,7 @@ def test_python_packages_of_a_site_and_a_read_only_home_have_no_effect(
     shards.env |= {
         "PYTHONPATH": str(tmp_path / "foreign"),
         "BASH_ENV": str(start_up),
-        "HOME": str(read_only_home),
+        "HOME": str(unusable_home),
     }
     command = shards.command
     # The same options as in the first line of .venv/bin/snakemake.
@@ -66,11 +77,18 @@ def test_an_input_dated_in_the_future_costs_nothing(shards: SlurmWorkflow) -> No
     assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
 
 
-def test_an_unknown_gpu_type_is_reported(shards: SlurmWorkflow) -> None:
-    shards.env["EMBED_GRES"] = "gpu:v100:1"
-    output = shards.finish(shards.start(**FEW), code=1).output
+@pytest.mark.parametrize("what", ["type of GPU", "feature"])
+def test_an_unknown_type_or_feature_is_reported(what: str, shards: SlurmWorkflow) -> None:
+    options = ["embed_shard:constraint='v100'"] if what == "feature" else []
+    if what == "type of GPU":
+        shards.env["EMBED_GRES"] = "gpu:v100:1"
+    output = shards.finish(shards.start(*options, **FEW), code=1).output
     assert "No job was submitted:\nembed_shard: sbatch would refuse its jobs (" in output
-    assert "Requested node configuration is not available" in output
+    reasons = {
+        "type of GPU": "Requested node configuration is not available",
+        "feature": "Invalid feature",
+    }
+    assert reasons[what] in output
     assert shards.attempts() == []
 
 
@@ -90,6 +108,22 @@ def test_site_settings_are_detected_from_the_cluster(
     sbatch.chmod(0o755)
     monkeypatch.setenv("PATH", f"{sbatch.parent}:{os.environ['PATH']}")
     assert site.propose() == {**entries, "gres": "gpu:1"}
+    sbatch.write_text(NO_MEM)
+    assert site.propose() == {**entries, "no_mem": "yes"}
+
+
+def test_a_site_that_refuses_mem(shards: SlurmWorkflow, short: Prepared, tmp_path: Path) -> None:
+    sbatch = tmp_path / "bin/sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(NO_MEM)
+    sbatch.chmod(0o755)
+    shards.env["PATH"] = f"{sbatch.parent}:{shards.env['PATH']}"
+    output = shards.finish(shards.start(**FEW), code=1).output
+    assert "sbatch would refuse its jobs (--mem is not allowed here)" in output
+    shards.env["EMBED_NO_MEM"] = "yes"
+    shards.finish(shards.start(**FEW))
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
+    assert (shards.embeddings() * short.embeddings[:40]).sum(axis=1).min() > 0.99999
 
 
 def test_the_profile_reads_the_site_file(

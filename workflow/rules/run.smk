@@ -1,5 +1,8 @@
 # A run uses one config, and its outputs are checked by their content. This file contains no rules.
 
+from snakemake.logging import logger
+
+from arxiv_embeddings.common import dry_run
 from arxiv_embeddings.config import currency
 
 # The config with all defaults at the start of this run. The jobs read only this file (see common.smk).
@@ -31,7 +34,11 @@ def begin_run(wildcards):
     """
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(map(str, OUTDATED))
-        if not workflow.dryrun:
+        if workflow.dryrun:
+            # With -p, Snakemake prints the jobs and their commands itself.
+            if not workflow.output_settings.printshellcmds:
+                logger.addFilter(JOB_LIST)
+        else:
             if future := currency.end_future(RESULTS, Path("resources/models")):
                 print(
                     f"{future} results were dated in the future. Their times were set to now.",
@@ -39,6 +46,15 @@ def begin_run(wildcards):
                 )
             run_config.save(config, RUN_CONFIG.parent)
     return []
+
+
+def missing_snapshot():
+    """Return why a run would stop before its first job; "" if the snapshot is there."""
+    try:
+        check_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
+    except InputError as error:
+        return f"A run would stop before its first job. {error}"
+    return ""
 
 
 def report_edits():

@@ -8,15 +8,20 @@ from snakemake.jobs import Job
 from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.slurm import clock, jobs, limits, preflight, run_record, status
 
+NOW = "%Y-%m-%dT%H:%M:%S"
+STARTED = time.strftime(NOW)
 
-def write_run_record():
-    """Record what this run will compute, for `make status` and the summary."""
+
+def write_run_record(**end):
+    """Record what this run will compute, and how it ended, for `make status` and the summary."""
     record = {
         "papers": SAMPLE_SIZE,
         "shard_size": SHARD_SIZE,
         "models": list(MODELS),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        "started": STARTED,
         "executor": "slurm" if workflow.non_local_exec else "local",
+        "process": run_record.Process.current(),
+        **end,
     }
     write_json(RESULTS / run_record.NAME, record)
 
@@ -38,13 +43,15 @@ def submitted_jobs():
 
 def resource_requests():
     """Return what the jobs of each rule request from SLURM."""
+    # Another executor has no such setting.
+    no_mem = getattr(workflow.executor_settings, "no_mem", False)
     return [
         limits.Request(
             name,
             partition=job.resources.get("slurm_partition"),
             account=job.resources.get("slurm_account"),
             cpus=job.threads,
-            mem_mb=job.resources.get("mem_mb"),
+            mem_mb=None if no_mem else job.resources.get("mem_mb"),
             minutes=job.resources.get("runtime"),
             gpus=job.resources.get("gpu")
             or limits.parse_gpus(job.resources.get("gres", "")),
@@ -92,6 +99,19 @@ def check_before_submission():
         problems = refusals()
     if problems:
         raise WorkflowError("\n".join(["No job was submitted:", *problems]))
+
+
+def end_run(succeeded):
+    """Record that the run ended; print which config files were edited, and a summary of its SLURM jobs."""
+    write_run_record(ended=time.strftime(NOW), succeeded=succeeded)
+    report_edits()
+    if workflow.non_local_exec:
+        print_run_summary()
+    if not succeeded:
+        print(
+            "The run did not finish. What is finished is kept: repeat the command to go on.",
+            file=sys.stderr,
+        )
 
 
 def print_run_summary():

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from arxiv_embeddings.common.cli import end_with_reader
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.slurm import run_record
 from arxiv_embeddings.slurm.jobs import queued_jobs
@@ -31,6 +32,7 @@ def main(folders: list[Path]) -> int:
 
 
 if __name__ == "__main__":
+    end_with_reader()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--results",

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from arxiv_embeddings.common.cli import end_with_reader
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.slurm.jobs import job_history
 from arxiv_embeddings.slurm.run_record import read_run_record
@@ -21,6 +22,7 @@ def main(folder: Path, since: str | None) -> int:
 
 
 if __name__ == "__main__":
+    end_with_reader()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--results",

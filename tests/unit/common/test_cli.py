@@ -102,13 +102,14 @@ def test_warnings_are_logged(tmp_path: Path) -> None:
     assert "careful" in (tmp_path / "a.log").read_text()
 
 
-def test_sigterm_ends_with_its_code_and_runs_the_cleanup() -> None:
-    work = """try:
-        os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_with_its_code_and_runs_the_cleanup(number: signal.Signals) -> None:
+    work = f"""try:
+        os.kill(os.getpid(), {number:d}); time.sleep(60)
     finally:
         print("removed")"""
     done = command(work)
-    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "removed\n")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "removed\n", "")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ Encoder.begin = begin
 """
     done = script("embed_shard.py", *options(long_job), before=signal_itself)
     assert done.returncode == 128 + signal.SIGTERM, done.stdout
-    assert "SIGTERM received: saving the chunks in progress" in done.stdout
+    assert "This job was stopped: saving the chunks in progress" in done.stdout
     assert not list(long_job.store.glob(".*.partial"))
     again = script("embed_shard.py", *options(long_job))
     assert again.returncode == 0, again.stdout

@@ -3,12 +3,14 @@
 import datetime
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.slurm.run_record import other_run_records, read_run_record
+from arxiv_embeddings.slurm.run_record import Process, other_run_records, read_run_record
 from support.slurm_runs import MODEL, STARTED, record_in
 
 CONTENT = {
@@ -34,6 +36,37 @@ def test_a_start_with_a_time_zone_is_read_as_local_time(folder: Path) -> None:
     assert record_in(folder, started=started.isoformat()).started == STARTED
 
 
+def test_how_a_run_ended(folder: Path) -> None:
+    of_an_earlier_version = record_in(folder)
+    assert not of_an_earlier_version.is_over
+    process = Process.current()
+    running = record_in(folder, process=process)
+    assert running.process == process
+    assert not running.is_over
+    ended = record_in(folder, process=process, ended="2026-11-23T10:00:00", succeeded=True)
+    assert (ended.ended, ended.succeeded) == (datetime.datetime(2026, 11, 23, 10), True)
+    assert ended.is_over and not ended.is_gone
+    assert not record_in(folder, ended="2026-11-23T10:00:00", succeeded=False).succeeded
+
+
+def test_a_killed_run_is_gone(folder: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as sleep:
+        process = Process.current()._replace(
+            pid=sleep.pid, began=psutil.Process(sleep.pid).create_time()
+        )
+        record = record_in(folder, process=process)
+        assert not record.is_gone
+        sleep.kill()
+        sleep.wait()
+        assert record.is_gone and record.is_over
+    # The id now belongs to another process.
+    reused = Process.current()._replace(began=process.began - 3600)
+    assert record_in(folder, process=reused).is_gone
+    # Another machine cannot be asked.
+    elsewhere = process._replace(host="login2")
+    assert not record_in(folder, process=elsewhere).is_gone
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -43,6 +76,8 @@ def test_a_start_with_a_time_zone_is_read_as_local_time(folder: Path) -> None:
         {"shard_size": None},
         {"started": "now"},
         {"models": None},
+        {"process": ["login1"]},
+        {"ended": "soon"},
     ],
 )
 def test_an_impossible_value_is_one_line(changes: dict[str, Any], folder: Path) -> None:

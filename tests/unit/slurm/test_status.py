@@ -1,6 +1,8 @@
 """What show_status.py and show_summary.py print of a run."""
 
+import datetime
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pytest
 from arxiv_embeddings.slurm import status
 from arxiv_embeddings.slurm.jobs import parse_sacct
 from arxiv_embeddings.slurm.reasons import waiting_lines
+from arxiv_embeddings.slurm.run_record import Process
 from arxiv_embeddings.slurm.shard_states import read_state
 from arxiv_embeddings.slurm.status import efficiency, status_lines, summary_lines
 from support.slurm_runs import (
@@ -18,6 +21,7 @@ from support.slurm_runs import (
     SACCT,
     SQUEUE,
     START,
+    STARTED,
     attempt,
     chunk,
     finish,
@@ -54,6 +58,33 @@ def test_status_of_a_run_with_jobs(folder: Path) -> None:
         "    papers/s 51.6 recently, 18.1 over the run",
         "    ETA      34 s (Mon 09:36)",
     ]
+
+
+def test_status_of_a_run_that_is_over(folder: Path) -> None:
+    def lines(**changes: object) -> list[str]:
+        record = planned_in(folder, **changes)
+        finish(record, 0, START + 10)
+        return status_lines(record, [], START + 20)
+
+    ended = (STARTED + datetime.timedelta(seconds=15)).isoformat()
+    over = lines(ended=ended)
+    assert over[1] == (
+        "  it failed or was stopped 5 s ago: repeat the command. What is finished is kept"
+    )
+    assert over[-1] == "    ETA      none: the run is over"
+    assert lines(ended=ended, succeeded=True)[1] == "  it succeeded 5 s ago"
+    here = Process.current()
+    assert lines(process=here)[1] == ""
+    gone = lines(process=here._replace(began=0.0))
+    assert gone[1] == (
+        "  its process is gone: it was killed, or this machine was restarted; its jobs continue. "
+        "Run snakemake --unlock, then repeat the command. What is finished is kept"
+    )
+    assert gone[-1] == "    ETA      none: the run is over"
+    assert "jobs continue" not in lines(process=here._replace(began=0.0), executor="local")[1]
+    assert lines(process=here._replace(host="login2"))[1] == (
+        "  its process is on login2: only there can be seen whether it still runs"
+    )
 
 
 def test_status_says_which_shards_make_no_progress(folder: Path) -> None:
@@ -375,6 +406,26 @@ def test_status_of_all_corpora_from_the_working_directory(
     one = run(tmp_path, "show_status.py", "--results", "results/demo")
     assert one.stdout.startswith("results/demo: local jobs")
     assert "arxiv" not in one.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["show_status.py"], ["show_summary.py", "--results", "results/arxiv"]]
+)
+def test_the_reader_may_end_first(command: list[str], commands: Commands, tmp_path: Path) -> None:
+    """As in ``make status | head -1``."""
+    commands(squeue="exit 0", sacct="exit 0")
+    planned_in(tmp_path / "results/arxiv")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(
+            [sys.executable, str(SCRIPTS / command[0]), *command[1:]],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_status_before_the_first_run(tmp_path: Path) -> None:

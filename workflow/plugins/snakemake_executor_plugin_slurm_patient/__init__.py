@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,21 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 # Snakemake reads these from every executor plugin.
 common_settings = plugin.common_settings
-ExecutorSettings = plugin.ExecutorSettings
+
+
+@dataclass
+class ExecutorSettings(plugin.ExecutorSettings):  # type: ignore[misc]  # the plugin has no types
+    """The settings of the plugin, and one for sites that refuse ``--mem``."""
+
+    no_mem: bool = field(
+        default=False,
+        metadata={
+            "help": "Request no memory, for sites that give each job the memory of its CPUs and refuse --mem.",
+            "env_var": False,
+            "required": False,
+        },
+    )
+
 
 # The tested version of snakemake-executor-plugin-slurm.
 TRIED_WITH = "2.8.0"
@@ -134,7 +149,13 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         for job in jobs:
             if job.attempt > 1 and not job.is_group():
                 self._set_resources(job)
+            self._drop_mem(job)
         super().run_jobs(jobs)
+
+    def _drop_mem(self, job: Any) -> None:
+        """Request no memory for a job if the site does not allow it."""
+        if self.workflow.executor_settings.no_mem:
+            job.resources.mem_mb = 0
 
     def _set_resources(self, job: Any) -> None:
         """Raise the resource that ran out in an earlier attempt, up to the limit of the partition, if known."""
@@ -164,6 +185,7 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
             "partition": self.get_partition_arg(job),
             "workdir": self.workflow.workdir_init,
         }
+        self._drop_mem(job)
         call = get_submit_command(job, parts, settings=self.workflow.executor_settings)
         command = [*shlex.split(call + set_gres_string(job)), "--test-only", "--wrap=true"]
         try:

@@ -28,9 +28,9 @@ ADVICE = {
 def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Parse the command line, log to stderr and to ``--log``, and do the work.
 
-    The exit code is 0 or 1; after SIGTERM it is 143. An ``InputError`` and an error of the file system, such
-    as a full disk, are logged as one line, because the user can fix them; any other exception is logged with
-    its traceback.
+    The exit code is 0 or 1; after SIGTERM it is 143, after Ctrl-C 130. An ``InputError`` and an error of the file
+    system, such as a full disk, are logged as one line, because the user can fix them; any other exception is
+    logged with its traceback.
     """
     parser.add_argument("--log", type=Path, help="file to append the messages to")
     arguments = parser.parse_args()
@@ -42,7 +42,8 @@ def run(work: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPar
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
     )
     logging.captureWarnings(capture=True)
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_on_signal)
     if job := os.environ.get("SLURM_JOB_ID"):
         node = os.environ.get("SLURMD_NODENAME", socket.gethostname())
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
@@ -73,5 +74,5 @@ def number_or_all(text: str) -> int | None:
 
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> None:
-    """Raise SystemExit, so that partial files are removed when SLURM preempts a job or its time is up."""
+    """Raise SystemExit, so that partial files are removed on Ctrl-C, and when SLURM preempts a job."""
     sys.exit(128 + number)

@@ -233,9 +233,9 @@ def _embed_ahead(
             while waiting:
                 yield waiting.popleft().result()
         except SystemExit:
-            # SIGTERM: SLURM sends SIGKILL some seconds later (KillWait, 30 by default).
+            # After SIGTERM, SLURM sends SIGKILL some seconds later (KillWait, 30 by default).
             log.warning(
-                "SIGTERM received: saving the chunks in progress; the next run resumes after them."
+                "This job was stopped: saving the chunks in progress; the next run resumes after them."
             )
             raise
         finally:

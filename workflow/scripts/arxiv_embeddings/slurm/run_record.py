@@ -4,12 +4,46 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import os
+import socket
 from pathlib import Path
+from typing import NamedTuple, Self
+
+import psutil
 
 from ..common.errors import InputError
 from ..config.derived import read_filter_report
 
 NAME = "run.json"
+# The clock may be set while a process runs, which moves the time when it began.
+CLOCK_SECONDS = 5.0
+
+
+class Process(NamedTuple):
+    """A process of a machine, recognised by the time when it began (seconds since the epoch), as ids are reused."""
+
+    host: str
+    pid: int
+    began: float
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return this process."""
+        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine, so that ``exists`` can tell."""
+        return self.host == socket.gethostname()
+
+    @property
+    def exists(self) -> bool:
+        """Whether this machine has the process."""
+        try:
+            began: float = psutil.Process(self.pid).create_time()
+        except psutil.NoSuchProcess:
+            return False
+        return abs(began - self.began) < CLOCK_SECONDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +57,9 @@ class RunRecord:
         models: their labels.
         started: local time, in whole seconds.
         executor: "slurm", or "local" for jobs on this machine.
+        process: the main process of the run; None where it is unknown.
+        ended: local time; None if the run has not ended, or was killed.
+        succeeded: whether the run ended with success.
     """
 
     folder: Path
@@ -31,6 +68,21 @@ class RunRecord:
     models: list[str]
     started: datetime.datetime
     executor: str
+    process: Process | None = None
+    ended: datetime.datetime | None = None
+    succeeded: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run is known not to continue: it ended, or its process is gone."""
+        return self.ended is not None or self.is_gone
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the main process is gone although the run has not ended, as after ``kill -9``."""
+        if self.ended is not None or self.process is None or not self.process.is_here:
+            return False
+        return not self.process.exists
 
     @property
     def corpus(self) -> str:
@@ -87,18 +139,30 @@ def _parse(folder: Path, content: dict[str, object]) -> RunRecord:
         ValueError, KeyError, TypeError: a value is missing or impossible.
     """
     papers, size, models = content["papers"], content["shard_size"], content["models"]
+    # Earlier versions did not write the last three.
+    process, ended = content.get("process"), content.get("ended")
     if papers is not None and (not isinstance(papers, int) or papers < 1):
         raise ValueError(f"papers is {papers!r}")
     if not isinstance(size, int) or size < 1:
         raise ValueError(f"shard_size is {size!r}")
     if not isinstance(models, list):
         raise TypeError(f"models is {models!r}")
-    started = datetime.datetime.fromisoformat(str(content["started"]))
-    if started.tzinfo is not None:
-        started = started.astimezone().replace(tzinfo=None)
     return RunRecord(
-        folder, papers, size, [str(model) for model in models], started, str(content["executor"])
+        folder,
+        papers,
+        size,
+        [str(model) for model in models],
+        _local_time(content["started"]),
+        str(content["executor"]),
+        Process(*process) if isinstance(process, list) else None,
+        None if ended is None else _local_time(ended),
+        content.get("succeeded") is True,
     )
+
+
+def _local_time(text: object) -> datetime.datetime:
+    time = datetime.datetime.fromisoformat(str(text))
+    return time if time.tzinfo is None else time.astimezone().replace(tzinfo=None)
 
 
 def other_run_records(record: RunRecord) -> list[RunRecord]:

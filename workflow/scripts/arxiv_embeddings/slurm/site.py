@@ -41,8 +41,10 @@ def propose() -> dict[str, str]:
         ("gpu_partition", [group for group in groups if 0 < group.gpus < math.inf]),
     ):
         entries[name] = fitting[0].partition if fitting else ""
-    if entries["gpu_partition"] and not _accepts("--gpus=1", entries):
-        entries["gres"] = "gpu:1" if _accepts("--gres=gpu:1", entries) else ""
+    if entries["gpu_partition"] and not _accepts(entries, "--gpus=1"):
+        entries["gres"] = "gpu:1" if _accepts(entries, "--gres=gpu:1") else ""
+    if _accepts(entries) and not _accepts(entries, "--mem=100"):
+        entries["no_mem"] = "yes"
     return {name: value for name, value in entries.items() if value}
 
 
@@ -55,13 +57,15 @@ def _default_account() -> str:
         return ""
 
 
-def _accepts(option: str, entries: dict[str, str]) -> bool:
-    """Return whether sbatch would accept a job with this option; nothing is submitted."""
-    where = [f"--partition={entries['gpu_partition']}", "--nodes=1", "--ntasks=1"]
+def _accepts(entries: dict[str, str], *options: str) -> bool:
+    """Return whether sbatch would accept a job with these options; nothing is submitted."""
+    where = ["--nodes=1", "--ntasks=1"]
+    if partition := entries["gpu_partition"] or entries["cpu_partition"]:
+        where.append(f"--partition={partition}")
     if account := entries["account"]:
         where.append(f"--account={account}")
     try:
-        output_of(["sbatch", "--test-only", *where, option, "--wrap=true"])
+        output_of(["sbatch", "--test-only", *where, *options, "--wrap=true"])
     except NoAnswerError:
         return False
     return True

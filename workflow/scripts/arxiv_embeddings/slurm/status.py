@@ -29,15 +29,42 @@ def status_lines(
     age = duration(now - record.started.timestamp())
     kind = "SLURM jobs" if record.executor == "slurm" else f"{record.executor} jobs"
     lines = [f"{record.folder}: {kind}, started {record.started:%Y-%m-%d %H:%M:%S}, {age} ago"]
+    lines += [f"  {line}" for line in _run_lines(record, now)]
     if record.executor == "slurm" and jobs is None:
         lines.append("  squeue does not answer: running shards are detected from their files alone")
     for model in record.models:
         state = read_state(record, model, jobs, now)
-        lines += ["", f"  {model}", *(f"    {line}" for line in _model_lines(state, now, jobs))]
+        lines += ["", f"  {model}"]
+        lines += [f"    {line}" for line in _model_lines(record, state, now, jobs)]
     return lines
 
 
-def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None) -> list[str]:
+def _run_lines(record: RunRecord, now: float) -> list[str]:
+    """Return how the run ended, or why it cannot be seen whether it still runs; nothing while it runs."""
+    again = "repeat the command. What is finished is kept"
+    if record.ended is not None:
+        ago = f"{duration(now - record.ended.timestamp())} ago"
+        return [
+            f"it succeeded {ago}"
+            if record.succeeded
+            else f"it failed or was stopped {ago}: {again}"
+        ]
+    if record.is_gone:
+        jobs = "; its jobs continue" if record.executor == "slurm" else ""
+        return [
+            f"its process is gone: it was killed, or this machine was restarted{jobs}. "
+            f"Run snakemake --unlock, then {again}"
+        ]
+    if record.process is not None and not record.process.is_here:
+        return [
+            f"its process is on {record.process.host}: only there can be seen whether it still runs"
+        ]
+    return []
+
+
+def _model_lines(
+    record: RunRecord, state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
+) -> list[str]:
     lines = [f"shards   {_shard_counts(state)}"]
     total = "" if state.papers is None else f" of {state.papers:,}"
     share = f" ({state.papers_done / state.papers:.0%})" if state.papers else ""
@@ -60,6 +87,8 @@ def _model_lines(state: ModelState, now: float, jobs: Sequence[QueuedJob] | None
         if rate
     ]
     lines.append(f"papers/s {', '.join(rates) or 'nothing finished in this run yet'}")
+    if record.is_over:
+        return [*lines, "ETA      none: the run is over"]
     if state.running and all(shard.stalled for shard in state.running):
         return [*lines, "ETA      not known: no running shard makes progress"]
     if state.eta is None:

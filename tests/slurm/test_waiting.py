@@ -1,0 +1,123 @@
+"""`make status` says why the jobs of a real cluster wait, and the commands that it prints help."""
+
+import re
+import subprocess
+
+import pytest
+from slurm.cluster import ACCOUNT, wait_for
+from slurm.conftest import SHORT, Prepared, SlurmWorkflow, check
+
+# What an administrator changes, how it is changed back, and what `make status` says in between.
+USER = ("sacctmgr", "--immediate", "modify", "user", "root", "where", f"account={ACCOUNT}", "set")
+QOS = ("sacctmgr", "--immediate", "modify", "qos", "normal", "set")
+GPU = ("scontrol", "update", "PartitionName=gpu")
+LIMITS = {
+    "a limit of the user": (
+        (*USER, "MaxJobs=1"),
+        (*USER, "MaxJobs=-1"),
+        "at a limit of the account or QOS, until other jobs end (AssocMaxJobsLimit)",
+    ),
+    "a limit of the QOS": (
+        (*QOS, "MaxJobsPerUser=1"),
+        (*QOS, "MaxJobsPerUser=-1"),
+        "at a limit of the account or QOS, until other jobs end (QOSMaxJobsPerUserLimit)",
+    ),
+    "too many GPUs for one job": (
+        (*QOS, "MaxTRESPerJob=gres/gpu=0"),
+        (*QOS, "MaxTRESPerJob=gres/gpu=-1"),
+        "for ever, as they request more than the account or QOS allows a job (QOSMaxGRESPerJob): "
+        "interrupt the run, request less, and repeat the command",
+    ),
+    "no hours left": (
+        (*USER, "GrpTRESMins=cpu=0"),
+        (*USER, "GrpTRESMins=cpu=-1"),
+        "as the hours of the account or QOS are used up (AssocGrpCPUMinutesLimit): "
+        "ask the administrators for more, or use another account",
+    ),
+    "a partition that is down": (
+        (*GPU, "State=DOWN"),
+        (*GPU, "State=UP"),
+        "until administrators open the partition (PartitionDown)",
+    ),
+}
+
+
+@pytest.fixture
+def waiting(shards: SlurmWorkflow) -> tuple[SlurmWorkflow, "subprocess.Popen[str]", str]:
+    """Start a run whose shards wait because another job has all GPUs; return the id of that job, too."""
+    all_gpus = ("--partition=gpu", "--nodes=2", "--gpus-per-node=2", "--mem=100", "--time=60")
+    blocker = shards.cluster.run(
+        "sbatch", "--parsable", "--output=/dev/null", *all_gpus, "--wrap=sleep 3000"
+    ).strip()
+    run = shards.start(**SHORT)
+    wait_for(lambda: len(pending(shards)) == 8, 180, "all shards wait")
+    return shards, run, blocker
+
+
+def pending(workflow: SlurmWorkflow) -> list[str]:
+    """Return the ids of the shards that wait, oldest first."""
+    text = workflow.cluster.run("squeue", "--noheader", "--states=PENDING", "--format=%A|%k")
+    return sorted(line.split("|")[0] for line in text.splitlines() if "embed_shard" in line)
+
+
+def reasons(workflow: SlurmWorkflow) -> list[str]:
+    """Return what `make status` says of the jobs that wait."""
+    return re.findall(r"^ +waiting  (.*)$", workflow.status(), re.MULTILINE)
+
+
+def test_why_jobs_wait(
+    waiting: tuple[SlurmWorkflow, "subprocess.Popen[str]", str], short: Prepared
+) -> None:
+    shards, run, blocker = waiting
+    cluster = shards.cluster
+
+    def says(line: str) -> None:
+        wait_for(lambda: line in reasons(shards), 60, f"status says: {line}")
+
+    def some(text: str) -> None:
+        found = re.compile(rf"\d {re.escape(text)}")
+        wait_for(lambda: any(map(found.fullmatch, reasons(shards))), 60, f"status says: {text}")
+
+    some("for free resources (Resources)")
+    some("behind jobs with a higher priority (Priority)")
+    for change, back, text in LIMITS.values():
+        cluster.run(*change)
+        try:
+            some(text)
+        finally:
+            cluster.run(*back)
+
+    failed = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=false").strip()
+    wait_for(
+        lambda: failed not in cluster.run("squeue", "--noheader", "--format=%A"), 60, "it failed"
+    )
+    jobs = pending(shards)
+    for job in jobs[:2]:
+        cluster.run("scontrol", "uhold", job)
+    cluster.run("scontrol", "hold", jobs[2])
+    cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=2-0")
+    cluster.run("scontrol", "update", f"JobId={jobs[4]}", "StartTime=now+1hour")
+    cluster.run("scontrol", "update", f"JobId={jobs[5]}", f"Dependency=afterok:{failed}")
+    says(f"2 held by you (JobHeldUser): run scontrol release {jobs[0]},{jobs[1]}")
+    says(f"1 held by an administrator (JobHeldAdmin): ask the administrators to release {jobs[2]}")
+    limit = "<limit of the partition>"
+    says(
+        "1 for ever, as their time limit is above that of the partition (PartitionTimeLimit): "
+        f"run scontrol update JobId={jobs[3]} TimeLimit={limit}"
+    )
+    says("1 for their start time, as after a requeue (BeginTime)")
+    says(
+        "1 for ever, as a job that they depend on failed (DependencyNeverSatisfied): "
+        f"run scontrol update JobId={jobs[5]} Dependency="
+    )
+
+    cluster.run("scancel", blocker)
+    # The last two jobs need no help.
+    wait_for(lambda: len(pending(shards)) == 6, 120, "the others ran")
+    cluster.run("scontrol", "update", f"JobId={jobs[4]}", "StartTime=now")
+    for line in reasons(shards):
+        if command := re.search(r"(?:run scontrol|ask the administrators to) (.*)", line):
+            cluster.run("scontrol", *command[1].replace(limit, "1-0").split())
+    shards.finish(run)
+    check(shards, short)
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 8
