@@ -131,6 +131,9 @@ class Executor(plugin.Executor):  # type: ignore[misc]  # the plugin has no type
         # This executor asks squeue first, and sacct for jobs that squeue does not list. The plugin would suggest one.
         self.workflow.executor_settings.status_command = None
         super().__post_init__()
+        if self.workflow.executor_settings.no_mem:
+            # The plugin warns for every job.
+            self.logger.addFilter(lambda record: "No job memory" not in record.getMessage())
         self.markers = Path(self.tmpdir)
 
     def _warn(self, topic: str, message: str) -> None:
