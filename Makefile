@@ -7,10 +7,13 @@ DEMO := resources/demo
 SOURCES := workflow/scripts workflow/plugins tests bench docs
 SNAKEFILES := Snakefile workflow/Snakefile workflow/rules
 
-.PHONY: install slurm-setup demo status query prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate trimap docs
+.PHONY: install installed slurm-setup demo status query prune test test-unit test-workflow test-browser test-slurm lint format clean lock cluster-install cluster-up cluster-down bench phate trimap docs
 
-install: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
+install: installed
 	@echo "Installed. Next: $(BIN)/snakemake -n, or make demo."
+
+# What other targets need.
+installed: $(VENV)/workflow.done $(VENV)/evaluate.done $(VENV)/path.done $(DEMO)/snapshot.json $(DEMO)/all-MiniLM-L6-v2
 
 # Reductions that are installed on request; without them their cells are omitted. PHATE because phate and graphtools are
 # under the GPL 2, TriMAP because it is no longer maintained.
@@ -18,20 +21,26 @@ phate: $(VENV)/phate.done
 
 trimap: $(VENV)/trimap.done
 
-# `make demo SNAPSHOT=path` uses the demo's settings on a real snapshot.
-DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT),--config snapshot='$(abspath $(SNAPSHOT))' corpus='{name: demo-snapshot}')
-DEMO_RESULTS := results/$(if $(SNAPSHOT),demo-snapshot,demo)
+# `make demo SNAPSHOT=path` uses the demo's settings on a real snapshot, `make demo SIZE=2000` a larger sample.
+DEMO_NAME := $(if $(SNAPSHOT),demo-snapshot,demo)
+DEMO_CONFIG := $(if $(SNAPSHOT),snapshot='$(abspath $(SNAPSHOT))' corpus='{name: $(DEMO_NAME)}') $(if $(SIZE),sample='{size: $(SIZE)}')
+DEMO_OPTIONS := --cores all --configfile config/demo.yaml $(if $(SNAPSHOT)$(SIZE),--config $(DEMO_CONFIG))
+DEMO_RESULTS := results/$(DEMO_NAME)
 
-demo: install
-	$(BIN)/snakemake all report $(DEMO_OPTIONS)
+demo: installed
+	$(BIN)/snakemake all report dataset $(DEMO_OPTIONS)
 	$(BIN)/snakemake report --report $(DEMO_RESULTS)/report.zip $(DEMO_OPTIONS)
 	$(BIN)/python -m zipfile -e $(DEMO_RESULTS)/report.zip $(DEMO_RESULTS)
 	@$(BIN)/python workflow/scripts/show_embeddings.py $(DEMO_RESULTS)/all-minilm-l6-v2
 	@echo
-	@echo "The report: $(CURDIR)/$(DEMO_RESULTS)/report/report.html (open it in a browser: xdg-open $(DEMO_RESULTS)/report/report.html)"
+	@$(BIN)/python workflow/scripts/show_scores.py $(DEMO_RESULTS)/comparison/grid.parquet
+	@echo
+	@echo "The interactive map: $(CURDIR)/$(DEMO_RESULTS)/all-minilm-l6-v2/evaluation/explorer.html"
+	@echo "The report:          $(CURDIR)/$(DEMO_RESULTS)/report/report.html"
+	@echo "Open them in a browser, for example: xdg-open $(DEMO_RESULTS)/report/report.html"
 
 # Asks the cluster for account, partitions and the way to request GPUs, and writes profiles/slurm/site.yaml.
-slurm-setup: install
+slurm-setup: installed
 	@$(BIN)/python workflow/scripts/set_up_slurm.py
 
 # Progress of the runs in this folder; only reads files. For runs with --directory: make status RUN=folder.
@@ -50,7 +59,7 @@ prune: $(VENV)/workflow.done
 # `make bench PAPERS=path MODEL=folder` uses real papers (Parquet or a snapshot) and another checkpoint; ARGUMENTS are passed
 # to bench/encode.py. Without PAPERS it uses the synthetic papers of the demo.
 BENCH_PAPERS := $(or $(PAPERS),results/demo/drawn.parquet)
-bench: install $(VENV)/develop.done
+bench: installed $(VENV)/develop.done
 	$(if $(PAPERS),,$(BIN)/snakemake --quiet --cores all --configfile config/demo.yaml -- $(BENCH_PAPERS))
 	$(BIN)/python bench/encode.py '$(BENCH_PAPERS)' '$(or $(MODEL),$(DEMO)/all-MiniLM-L6-v2)' --table benchmarks/encode $(ARGUMENTS)
 
@@ -58,17 +67,17 @@ test: lint test-unit test-workflow test-browser
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-test-unit: install $(VENV)/develop.done
+test-unit: installed $(VENV)/develop.done
 	$(PYTEST) tests/unit
 
-test-workflow: install $(VENV)/develop.done
+test-workflow: installed $(VENV)/develop.done
 	$(PYTEST) tests/workflow
 
-test-browser: install $(VENV)/develop.done
+test-browser: installed $(VENV)/develop.done
 	$(PYTEST) tests/browser
 
 # Tests on real, temporary SLURM clusters on this machine, one for each file. Needs root and installs Debian packages.
-test-slurm: install $(VENV)/develop.done cluster-install
+test-slurm: installed $(VENV)/develop.done cluster-install
 	$(BIN)/python -m pytest tests/slurm --numprocesses 3 --dist loadfile $(PYTEST_OPTIONS)
 
 cluster-install:
@@ -153,7 +162,7 @@ $(VENV)/demo.done: envs/demo.lock $(VENV)/workflow.done
 	touch $@
 
 $(DEMO)/snapshot.json: tests/support/data/make_snapshot.py | $(VENV)/bin/python
-	$(BIN)/python tests/support/data/make_snapshot.py $@
+	$(BIN)/python tests/support/data/make_snapshot.py $@ --records 7000
 
 $(DEMO)/all-MiniLM-L6-v2: | $(VENV)/demo.done
 	$(BIN)/python tests/support/data/copy_minilm.py $@

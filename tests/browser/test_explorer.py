@@ -16,7 +16,8 @@ from support.data.make_evaluation import make_papers
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
 PAPERS = 400
-EVIL = "</script><img src=x onerror=alert(1)> & <b>bold</b>"
+# Markup, and a formula for a spreadsheet.
+EVIL = "=</script><img src=x onerror=alert(1)> & <b>bold</b>"
 PLACE = """(row) => {
   const box = map.getBoundingClientRect(), [left, top] = placeOf(row);
   return [left + box.left, top + box.top];
@@ -387,7 +388,7 @@ def test_a_selection_is_listed_and_saved(page: Page, file: Path, how: str) -> No
     with Path(download.value.path()).open(newline="", encoding="utf-8") as saved:
         header, row = csv.reader(saved)
     assert header == ["id", "title", "category 0", "category 1", "categories", "year"]
-    assert row[:3] == ["hep-th/9901001", EVIL, "arch0"]
+    assert row[:3] == ["hep-th/9901001", f"'{EVIL}", "arch0"]
     assert row[-1] == "2000"
     page.get_by_role("button", name="Clear the selection").click()
     expect(status(page)).to_have_text(shown(PAPERS))

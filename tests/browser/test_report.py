@@ -82,6 +82,9 @@ def test_the_start_page_has_numbers(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     expect(page.get_by_text(f"{PAPERS} papers were embedded with 2 model(s)")).to_be_visible()
     expect(page.get_by_text("minilm, none, Ward").first).to_be_visible()
+    maps = page.get_by_alt_text("the maps of the models")
+    expect(maps).to_be_visible()
+    page.wait_for_function("(img) => img.naturalWidth > 300", arg=maps.element_handle())
     expect(page.get_by_text("50 neighbours need more than 45 papers")).to_be_visible()
 
 

@@ -114,6 +114,7 @@ rule draw_comparison:
         *figure("<results>/comparison", "shepard", "Shepard diagrams"),
         *figure("<results>/comparison", "scores", "scores of the models"),
         *figure("<results>/comparison", "categories", "papers by category"),
+        small="<results>/comparison/maps-small.png",
     log:
         "<logs>/draw_comparison.log",
     benchmark:
@@ -150,6 +151,7 @@ rule write_tables:
         ],
         grid="<results>/comparison/grid.parquet",
         differences="<results>/comparison/differences.parquet",
+        maps="<results>/comparison/maps-small.png",
     output:
         scores=in_report(
             "<results>/comparison/scores.html", "scores-page", "tables of scores"
@@ -178,7 +180,7 @@ rule write_tables:
     shell:
         'python3 "$SCRIPTS/write_tables.py" --name {params.name:q} --labels {params.labels:q}'
         " --manifests {input.manifests:q} --reductions {input.reductions:q} --clusterings {input.clusterings:q}"
-        " --grid {input.grid:q} --differences {input.differences:q} --best-by {params.best_by}"
+        " --grid {input.grid:q} --differences {input.differences:q} --maps {input.maps:q} --best-by {params.best_by}"
         " --scores-page {output.scores:q} --provenance-page {output.provenance:q} --summary {output.summary:q}"
         " --paper {output.paper:q} --log {log:q}"
 

@@ -13,7 +13,7 @@ from arxiv_embeddings.report.figures.heatmap import draw_heatmap
 from arxiv_embeddings.report.figures.maps import Map, draw_maps
 from arxiv_embeddings.report.figures.scores import draw_scores
 from arxiv_embeddings.report.figures.shepard import Shepard, draw_shepard
-from arxiv_embeddings.report.figures.style import save
+from arxiv_embeddings.report.figures.style import save, save_small
 from arxiv_embeddings.report.inputs import count_categories, read_pairs, read_strings
 
 
@@ -51,10 +51,10 @@ def main(arguments: argparse.Namespace) -> None:
     categories = read_strings(arguments.sample, levels)
     papers = max((len(own.places) for row in maps for own in row), default=0)
     for level in levels:
-        save(
-            draw_maps(maps, np.asarray(categories[level][:papers]), level),
-            folder / f"maps-{level.replace(' ', '-')}",
-        )
+        figure = draw_maps(maps, np.asarray(categories[level][:papers]), level)
+        save(figure, folder / f"maps-{level.replace(' ', '-')}")
+        if level == levels[0]:
+            save_small(figure, folder / "maps-small.png")
     save(draw_shepard(diagrams), folder / "shepard")
 
 

@@ -65,13 +65,8 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
 
         def load_encoders() -> list[Encoder]:
             encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)
-            log.info(
-                "Encoding on %s with %s: %s; attention: %s.",
-                about,
-                packages,
-                settings.to_json(),
-                encoder.attention,
-            )
+            for line in encoding_lines(about, packages, settings, encoder.attention):
+                log.info("%s", line)
             return [encoder, *(encoder.copy_on(other) for other in more)]
 
         embed_shard(
@@ -101,6 +96,23 @@ def missing_rows(
     candidates = groups(pieces_in(arguments.store), checkpoint, settings)
     found = [rows_to_embed(arguments.papers, rows, group) for group in candidates]
     return min(found, key=len, default=rows)
+
+
+def encoding_lines(
+    about: dict[str, Any], packages: dict[str, str], settings: EncoderSettings, attention: str
+) -> list[str]:
+    """Return what encodes how, for the log."""
+    if about["type"] == "cuda":
+        device = f"{about['count']} x {about['name']}"
+    else:
+        device = f"{about['name']}, {about['threads']} threads"
+    software = ", ".join(f"{name} {version}" for name, version in packages.items())
+    given = {name: value for name, value in settings.to_dict().items() if value not in (None, "")}
+    shown = ", ".join(f"{name} {value}" for name, value in given.items())
+    return [
+        f"Encoding on {about['node']} ({device}) with {software}.",
+        f"Settings: {shown}. Attention: {attention}.",
+    ]
 
 
 def tokens_per_batch(text: str) -> int | None:

@@ -40,6 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
         papers=papers,
         levels=levels,
         best_by=arguments.best_by,
+        maps=arguments.maps.read_bytes(),
     )
     written = {
         arguments.scores_page: render_tables("Scores", [*tables, omitted_table(grid)]),
@@ -71,6 +72,12 @@ if __name__ == "__main__":
     parser.add_argument("--grid", type=Path, required=True, help="grid.parquet of all models")
     parser.add_argument(
         "--differences", type=Path, required=True, help="differences.parquet of all models"
+    )
+    parser.add_argument(
+        "--maps",
+        type=Path,
+        required=True,
+        help="small picture of the maps, for the start page, PNG",
     )
     parser.add_argument("--best-by", required=True, help="the score that ranks cells, such as ari")
     parser.add_argument("--scores-page", type=Path, required=True, help="HTML file to write")

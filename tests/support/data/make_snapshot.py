@@ -2,8 +2,8 @@
 
 Every record has the same 14 fields in the same order and with the same kinds of values as arXiv's: line
 breaks in titles, two spaces before and a newline after an abstract, old and new ids, null for unknown
-values. A third of the records are cs. or physics., and every category has its own words, so that vectors of
-different categories differ.
+values. A third of the records are cs. or physics. Categories overlap: a text mixes words of its category, of its
+archive, of the other categories that it lists and of any category, so that scores are not perfect.
 """
 
 import argparse
@@ -34,6 +34,14 @@ TOPICS = {
     "cond-mat.str-el": "superconductivity Mott lattice spin Hubbard fermions doping correlation magnetism phase",
     "quant-ph": "qubit entanglement decoherence measurement teleportation gate channel fidelity Bell circuit",
 }
+# Words of all categories of an archive.
+ARCHIVES = {
+    "cs": "algorithm software benchmark training dataset learning code user computation architecture",
+    "physics": "experiment temperature pressure energy velocity equation field particle numerical waves",
+    "math": "proof lemma conjecture theorem finite group algebra bounded compact operator",
+}
+# The share of a text's words that come from each source; the rest are common words.
+SHARES = {"own": 0.15, "archive": 0.09, "listed": 0.2, "any": 0.15}
 WANTED = [name for name in TOPICS if name.startswith(("cs.", "physics."))]
 OTHERS = [name for name in TOPICS if name not in WANTED]
 # Before April 2007, ids began with the archive.
@@ -42,19 +50,32 @@ VERBS = "study measure simulate derive compare predict bound explain observe imp
 JOINS = (
     "of the under strong weak with without two-dimensional efficient robust novel and from".split()
 )
+# The words of each archive and category. An archive of one category is this category.
+WORDS = {name: own.split() for name, own in (ARCHIVES | TOPICS).items()}
+WORDS |= {name.split(".")[0]: own for name, own in WORDS.items() if name.split(".")[0] not in WORDS}
+WORDS["common"] = JOINS
 NAMES = ["Ada Lin", "Béla Kovács", "Chen Wei", "Dora Okafor", "Emil Sørensen", "Fatima Haddad"]
 JOURNALS = [None, None, "Phys.Rev.D76:013009,2007", "J. Made Up Res. 12 (2019) 34-56"]
 
 
-def words(rng: random.Random, category: str, count: int) -> list[str]:
-    """Return ``count`` words of a category, mixed with common words."""
-    own = TOPICS[category].split()
-    return [rng.choice(own) if rng.random() < 0.7 else rng.choice(JOINS) for _ in range(count)]
+def words(rng: random.Random, categories: list[str], count: int) -> list[str]:
+    """Return ``count`` words of a paper that lists ``categories``, the first of which is its own."""
+    own, *listed = categories
+    pools = {
+        "own": [own],
+        "archive": [own.split(".")[0]],
+        "listed": listed or list(TOPICS),
+        "any": list(TOPICS),
+        "common": ["common"],
+    }
+    shares = [*SHARES.values(), 1 - sum(SHARES.values())]
+    drawn = rng.choices(list(pools), shares, k=count)
+    return [rng.choice(WORDS[rng.choice(pools[source])]) for source in drawn]
 
 
-def sentence(rng: random.Random, category: str) -> str:
-    """Return a sentence of a category."""
-    return f"We {rng.choice(VERBS)} {' '.join(words(rng, category, rng.randint(8, 18)))}."
+def sentence(rng: random.Random, categories: list[str]) -> str:
+    """Return a sentence of a paper that lists ``categories``."""
+    return f"We {rng.choice(VERBS)} {' '.join(words(rng, categories, rng.randint(8, 18)))}."
 
 
 def wrapped(text: str, width: int = 75) -> str:
@@ -73,6 +94,7 @@ def record(rng: random.Random, number: int) -> dict[str, Any]:
     """Return record ``number`` (from 0) of a snapshot."""
     category = rng.choice(WANTED) if number % 3 == 0 else rng.choice(OTHERS)
     others = rng.sample([name for name in TOPICS if name != category], rng.choice([0, 0, 1, 2]))
+    listed = [category, *others]
     old = category in OLD_ARCHIVES or category.startswith("physics.")
     year, month = rng.randint(8, 25), rng.randint(1, 12)
     if old and rng.random() < 0.5:
@@ -80,12 +102,12 @@ def record(rng: random.Random, number: int) -> dict[str, Any]:
         name = f"{category.split('.')[0]}/{year:02d}{month:02d}{number % 1000:03d}"
     else:
         name = f"{year:02d}{month:02d}.{number:05d}"
-    title = " ".join(words(rng, category, rng.randint(5, 12))).capitalize()
+    title = " ".join(words(rng, listed, rng.randint(5, 12))).capitalize()
     if len(title) > 70 and (cut := title.find(" ", 55)) > 0:
         title = f"{title[:cut]}\n  {title[cut + 1 :]}"
     if rng.random() < 0.1:
         title += r": the $O(n^{2/3})$ \"case\" \'etude"
-    abstract = " ".join(sentence(rng, category) for _ in range(rng.randint(3, 12)))
+    abstract = " ".join(sentence(rng, listed) for _ in range(rng.randint(3, 12)))
     authors = rng.sample(NAMES, rng.randint(1, 4))
     day = f"{rng.randint(1, 28):d}"
     created = f"Mon, {day} Apr 20{year:02d} 19:18:42 GMT"
@@ -98,7 +120,7 @@ def record(rng: random.Random, number: int) -> dict[str, Any]:
         "journal-ref": rng.choice(JOURNALS),
         "doi": rng.choice([None, f"10.0000/made.up.{number}"]),
         "report-no": rng.choice([None, None, f"MU-{number}"]),
-        "categories": " ".join([category, *others]),
+        "categories": " ".join(listed),
         "license": rng.choice([None, "http://arxiv.org/licenses/nonexclusive-distrib/1.0/"]),
         "abstract": f"  {wrapped(abstract)}\n",
         "versions": [

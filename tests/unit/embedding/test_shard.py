@@ -18,10 +18,11 @@ import transformers
 from arxiv_embeddings.checkpoint.fetch import fetch_model
 from arxiv_embeddings.checkpoint.identity import checkpoint_identity
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.config.encoder_settings import ENGINE_VERSION
+from arxiv_embeddings.config.encoder_settings import ENGINE_VERSION, EncoderSettings
 from arxiv_embeddings.embedding.encoder import Encoder
 from arxiv_embeddings.embedding.shard import embed_shard, rows_to_embed
 from arxiv_embeddings.embedding.store import VectorStore, first_of_each, pieces_in, text_keys
+from embed_shard import encoding_lines
 from support.drawn import PAPERS, SETTINGS, draw, paper_id
 from support.models import TextEncoder, cosines, make_bert
 
@@ -325,3 +326,17 @@ def test_a_damaged_weight_is_reported_with_the_affected_papers(
     # Finite chunks are kept: the earlier ones, and possibly the next one, which the other thread may have finished.
     kept = VectorStore(pieces_in(tmp_path / "store")).find(text_keys(texts))
     assert (kept >= 0).sum() in (2 * CHUNK, 3 * CHUNK)
+
+
+def test_the_log_says_on_what_and_how_it_encodes() -> None:
+    settings = EncoderSettings(
+        pooling="mean", max_length=256, normalize=True, dtype="float32", prompt=""
+    )
+    gpu = {"type": "cuda", "name": "H100", "memory_bytes": 80, "node": "n1", "count": 4}
+    where, how = encoding_lines(gpu, {"torch": "2.13.0", "numpy": "2.4"}, settings, "masked")
+    assert where == "Encoding on n1 (4 x H100) with torch 2.13.0, numpy 2.4."
+    assert "pooling mean" in how and "max_length 256" in how and how.endswith("Attention: masked.")
+    # What is not set is not said.
+    assert "prompt" not in how and "None" not in how and "{" not in how
+    cpu = {"type": "cpu", "name": "EPYC", "threads": 2, "node": "n1", "count": 1}
+    assert encoding_lines(cpu, {}, settings, "")[0].startswith("Encoding on n1 (EPYC, 2 threads)")

@@ -1,5 +1,6 @@
 """Tables of the grid: ranks by the right direction, one row per cell, in HTML and LaTeX; methods and start page."""
 
+import base64
 import re
 from typing import Any
 
@@ -11,6 +12,10 @@ from arxiv_embeddings.report.paper.latex import latex_tables
 from arxiv_embeddings.report.paper.methods import CITATIONS, REFERENCES, methods_text
 from arxiv_embeddings.report.summary import summary
 from arxiv_embeddings.report.tables import best_cells, cells_table, heading, maps_table
+from docutils.core import publish_parts
+
+# Larger than a line of docutils may be.
+PICTURE = bytes(range(256)) * 100
 
 
 def row(
@@ -195,6 +200,7 @@ def test_the_start_page_tells_the_best_the_differences_and_the_omitted() -> None
         papers=90,
         levels=LEVELS,
         best_by="ari",
+        maps=PICTURE,
     )
     assert "100 papers were embedded with 2 model(s), the first 90 take part" in page
     assert (
@@ -203,3 +209,10 @@ def test_the_start_page_tells_the_best_the_differences_and_the_omitted() -> None
     )
     assert "1 of 2 are real: two is better in 1." in page
     assert "- phate is not installed: PHATE, 2 Ward" in page
+    # As Snakemake renders it.
+    html = publish_parts(page, writer="html")["html_body"]
+    (source,) = re.findall(
+        r'<img alt="the maps of the models" src="data:image/png;base64,(.*?)"', html
+    )
+    assert base64.b64decode(source) == PICTURE
+    assert "system-message" not in html

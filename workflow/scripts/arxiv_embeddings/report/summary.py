@@ -1,5 +1,6 @@
 """The start page of the report: what was compared, what is best, what differs, what is unusual."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ def summary(
     papers: int,
     levels: Sequence[str],
     best_by: str,
+    maps: bytes,
 ) -> str:
     """Return the page in reStructuredText.
 
@@ -29,6 +31,7 @@ def summary(
         papers: how many papers take part in the evaluation.
         levels: of the hierarchy, the coarsest first.
         best_by: the score that ranks the cells.
+        maps: a small picture of the maps, PNG.
     """
     embedded = next(iter(manifests.values()))["embeddings"]["shape"][0]
     part = "all take part" if papers == embedded else f"the first {papers:,} take part"
@@ -41,7 +44,19 @@ def summary(
     ]
     for level in reversed(levels):
         lines += _best(grid, best_by, level)
+    lines += _picture(maps, "the maps of the models")
     return "\n".join([*lines, *_real(differences), *_unusual(grid), ""])
+
+
+def _picture(png: bytes, alternative: str) -> list[str]:
+    """Return a picture within the page. Its lines are short, as docutils refuses lines of 10,000 characters."""
+    encoded = base64.encodebytes(png).decode().split()
+    return [
+        ".. image:: data:image/png;base64,",
+        *(f"   {line}" for line in encoded),
+        f"   :alt: {alternative}",
+        "",
+    ]
 
 
 def _best(grid: Sequence[Row], metric: str, level: str) -> list[str]:

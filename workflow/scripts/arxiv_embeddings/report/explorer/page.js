@@ -371,8 +371,10 @@ function selectionAsCsv() {
     const levels = data.levels.map((_, depth) => leafName(row, depth));
     lines.push([ids[row], titles[row], ...levels, listed?.[row] ?? "", years?.[row] || ""]);
   }
+  // A spreadsheet would compute a cell that begins with one of these characters.
+  const plain = (value) => (/^[=+\-@\t\r]/.test(value) ? `'${value}` : value);
   const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
-  return lines.map((line) => line.map(quoted).join(",") + "\r\n").join("");
+  return lines.map((line) => line.map(plain).map(quoted).join(",") + "\r\n").join("");
 }
 
 function save() {

@@ -15,6 +15,8 @@ HEIGHT = 6.2
 INK, GRID = "#222222", "#DDDDDD"
 # Of PNGs, and of the rasterised parts of an SVG.
 RASTER_DPI = 300
+# Of a PNG on the start page of the report.
+SMALL_DPI = 100
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -66,3 +68,9 @@ def save(figure: Figure, stem: Path) -> None:
     ):
         with written_beside(stem.with_name(f"{stem.name}.{kind}")) as partial:
             figure.savefig(partial, format=kind, dpi=RASTER_DPI, metadata=metadata)
+
+
+def save_small(figure: Figure, path: Path) -> None:
+    """Write ``figure`` as a PNG of few bytes, for the start page of the report."""
+    with written_beside(path) as partial:
+        figure.savefig(partial, format="png", dpi=SMALL_DPI, metadata={"Software": None})
