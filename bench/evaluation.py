@@ -3,8 +3,8 @@
     python bench/evaluation.py VECTORS.npy PAPERS.parquet --papers 30000 --folder FOLDER --table TABLE
 
 Runs the workflow's scripts, each in its own process, one after another. Steps are called as the workflow calls its files:
-``umap-300`` and ``umap-2`` are reductions, ``pca-300/ward`` is a clustering with its scores and intervals, ``map/umap-2`` and
-``space`` are scores. A step that exceeds the time limit is stopped and reported. The table is written after each step to
+``umap-300`` and ``umap-2`` are reductions, ``pca-300/ward`` is a clustering with its scores and intervals, ``neighbours``
+finds the nearest papers, ``map/pca-2`` and ``space`` are scores. A step that exceeds the time limit is stopped and reported. The table is written after each step to
 TABLE.md and TABLE.json; rows of earlier runs on the same papers are kept, so the steps can be measured one by one.
 """
 
@@ -35,6 +35,7 @@ from result import machine, save
 PACKAGES = ("numpy", "scipy", "scikit-learn", "umap-learn", "openTSNE", "pacmap", "phate")
 PACKAGES += ("fastcluster", "hdbscan")
 SEED = 42
+NEIGHBOURS, SPACE = "neighbours", "space"
 STOPPED = 124  # the exit code of timeout(1)
 
 
@@ -48,16 +49,21 @@ def steps_of(dimensions: int) -> list[str]:
     return [
         *reductions,
         *(f"{clustered}/{name}" for name in CLUSTERINGS),
+        NEIGHBOURS,
         f"map/{maps[0]}",
-        "space",
+        SPACE,
     ]
 
 
 def needed(step: str) -> list[str]:
-    """Return the reductions whose files a step reads."""
+    """Return the steps whose files a step reads."""
     first, _, second = step.partition("/")
     if first == "map":
-        return [grid.NONE, second]
+        return [grid.NONE, NEIGHBOURS, second]
+    if step == SPACE:
+        return [grid.NONE, NEIGHBOURS]
+    if step == NEIGHBOURS:
+        return [grid.NONE]
     return [first] if second else []
 
 
@@ -81,8 +87,8 @@ class Steps:
         """How many papers take part."""
         return int(json.loads(self._selection.read_text())["papers"])
 
-    def reduction(self, name: str) -> Path:
-        """Return the file of a reduction; its report has the ending ``.json``."""
+    def file(self, name: str) -> Path:
+        """Return the file of a reduction, whose report has the ending ``.json``, or of the neighbours."""
         return self._folder / f"{name}.npy"
 
     def command(self, step: str) -> list[str]:
@@ -92,17 +98,20 @@ class Steps:
         cell = self._folder / "cells" / name
         scores = {"scores": f"{cell}-scores.parquet"}
         method = {"seed": SEED, "threads": self._options.threads}
-        if step == "space":
-            selected = {"selection": self._selection}
+        near = {"neighbours": self.file(NEIGHBOURS)}
+        if step == NEIGHBOURS:
+            return self._command("find_neighbours", vectors=self.file(grid.NONE), **near)
+        if step == SPACE:
+            selected = {"selection": self._selection, **near}
             return self._command("score_space", **self._model, **selected, **scores)
         if first == "map":
-            vectors, places = self.reduction(grid.NONE), self.reduction(second)
-            of_map = {"map": places, "map-report": places.with_suffix(".json")}
+            vectors, places = self.file(grid.NONE), self.file(second)
+            of_map = {"map": places, "map-report": places.with_suffix(".json"), **near}
             shepard = {"shepard": f"{cell}-shepard.parquet"}
             return self._command(
                 "score_map", vectors=vectors, **labels, **of_map, **scores, **shepard
             )
-        made = self.reduction(first)
+        made = self.file(first)
         report = made.with_suffix(".json")
         if not second:
             inputs = {"embeddings": self._options.vectors, "selection": self._selection}
@@ -117,13 +126,10 @@ class Steps:
         )
 
     def report(self, step: str) -> dict[str, Any]:
-        """Return what a finished reduction or clustering tells of itself."""
-        if step == "space" or step.startswith("map/"):
-            return {}
-        path = self._folder / "cells" / f"{step.replace('/', '-')}.json"
-        found: dict[str, Any] = json.loads(
-            (path if "/" in step else self.reduction(step).with_suffix(".json")).read_text()
-        )
+        """Return what a finished reduction or clustering tells of itself; nothing for the other steps."""
+        cell = self._folder / "cells" / f"{step.replace('/', '-')}.json"
+        path = cell if "/" in step else self.file(step).with_suffix(".json")
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         return found
 
     @staticmethod
@@ -164,9 +170,9 @@ def measured(step: str, steps: Steps, minutes: float, threads: int) -> dict[str,
 
 
 def with_needed(wanted: list[str], steps: Steps) -> Iterator[str]:
-    """Yield the steps in order, each after the reductions that it needs and that are not in the folder."""
+    """Yield the steps in order, each after those that it needs and whose files are not in the folder."""
     for step in wanted:
-        yield from (name for name in needed(step) if not steps.reduction(name).exists())
+        yield from (name for name in needed(step) if not steps.file(name).exists())
         yield step
 
 

@@ -197,7 +197,7 @@ def test_evaluation_measures_each_step_and_keeps_earlier_rows(tmp_path: Path) ->
     result = json.loads((tmp_path / "table.json").read_text())
     rows = {row["step"]: row for row in result["rows"]}
     # Clustering needs the reduction, which is measured as well.
-    assert list(rows) == ["pca-5", "pca-5/diffusion_condensation", "space"]
+    assert list(rows) == ["none", "pca-5", "pca-5/diffusion_condensation", "neighbours", "space"]
     assert result["papers"] == 60
     for row in rows.values():
         assert row["seconds"] > row["processor_seconds"] * 0.1 > 0
