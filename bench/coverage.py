@@ -29,6 +29,7 @@ from arxiv_embeddings.evaluation.bootstrap import interval
 from arxiv_embeddings.evaluation.clusterings import cluster
 from arxiv_embeddings.evaluation.geometry import space_scores
 from arxiv_embeddings.evaluation.labels import Labels, read_labels
+from arxiv_embeddings.evaluation.neighbours import nearest_papers
 from arxiv_embeddings.evaluation.scores import Score, higher_is_better
 from arxiv_embeddings.evaluation.vectors import unit_vectors
 
@@ -41,7 +42,7 @@ SEED = 42
 def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Score]:
     if method == SPACE:
         lengths = np.random.default_rng(SEED).integers(100, 2_000, len(vectors))
-        return space_scores(vectors, levels, lengths)
+        return space_scores(vectors, levels, lengths, nearest_papers(vectors))
     numbers = [len(labels.names) for labels in levels]
     options: dict[str, Any] = {"method": method, "seed": SEED, "settings": {}, "threads": 1}
     return cells.cell_scores(

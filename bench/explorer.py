@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from playwright.sync_api import Page, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
-DIMENSIONS = 32
+NEIGHBOURS = 50
 SECONDS = 6
 OPTIONS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 # Counts the frames of the browser until it is asked.
@@ -35,7 +35,7 @@ COUNT = """() => {
 
 
 def write_inputs(source: Path, papers: int, folder: Path) -> None:
-    """Write papers, places in 100 clusters (as both versions read them) and vectors."""
+    """Write papers, places in 100 clusters (as both versions read them) and random neighbours."""
     table = pq.read_table(source)
     repeats = -(-papers // len(table))
     pq.write_table(pa.concat_tables([table] * repeats).slice(0, papers), folder / "papers.parquet")
@@ -49,14 +49,17 @@ def write_inputs(source: Path, papers: int, folder: Path) -> None:
         "y": places[:, 1].astype(float),
     }
     pq.write_table(pa.table(columns), folder / "map.parquet")
-    np.save(folder / "embeddings.npy", rng.standard_normal((papers, DIMENSIONS), dtype=np.float32))
+    neighbours = rng.integers(papers, size=(papers, NEIGHBOURS), dtype=np.int32)
+    np.save(folder / "neighbours.npy", neighbours)
     (folder / "map.json").write_text(json.dumps({"method": "umap", "papers": papers}))
 
 
 def make_page(scripts: Path, folder: Path, page: Path, *, before: bool) -> None:
     inputs = ["--papers", "papers.parquet", "--map-report", "map.json", "--label", "model"]
     inputs += (
-        ["--map", "map.parquet"] if before else ["--map", "map.npy", "--vectors", "embeddings.npy"]
+        ["--map", "map.parquet"]
+        if before
+        else ["--map", "map.npy", "--neighbours", "neighbours.npy"]
     )
     command = [sys.executable, str(scripts / "make_explorer.py"), *inputs, "--page", str(page)]
     subprocess.run(command, check=True, cwd=folder, stderr=subprocess.DEVNULL)

@@ -22,6 +22,13 @@ def about(options: argparse.Namespace, papers: int, packages: Sequence[str]) -> 
         "max_length": options.max_length,
         "model": options.model.name,
         "rounds": options.rounds,
+        **machine(packages),
+    }
+
+
+def machine(packages: Sequence[str]) -> dict[str, Any]:
+    """Return the processor, the versions of ``packages``, the date, the commit and the command line."""
+    return {
         "processor": describe(torch.device("cpu")),
         "versions": versions(*packages),
         "date": datetime.date.today().isoformat(),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from arxiv_embeddings.evaluation.neighbours import nearest_papers
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from support.data.make_evaluation import make_papers
 
@@ -48,7 +49,9 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table[0].update({"id": "hep-th/9901001", "title": EVIL, "topic": f"{EVIL} We show it."})
     pq.write_table(pa.Table.from_pylist(table), folder / "papers.parquet")
     np.save(folder / "map.npy", places.astype(np.float32))
-    np.save(folder / "embeddings.npy", np.hstack([places, np.ones((PAPERS, 1))]).astype("<f4"))
+    vectors = np.hstack([places, np.ones((PAPERS, 1))]).astype("<f4")
+    np.save(folder / "embeddings.npy", vectors)
+    np.save(folder / "neighbours.npy", nearest_papers(vectors))
     clusters = pa.array(np.arange(PAPERS) % 4 - 1, pa.int32())
     pq.write_table(pa.table({"category 0": clusters}), folder / "clusters.parquet")
     (folder / "map.json").write_text(json.dumps({"method": "umap"}))
@@ -69,7 +72,7 @@ def make_page(
     return script(
         "make_explorer.py",
         *("--label", "some-model", "--papers", papers / "papers.parquet", "--link", link),
-        *("--vectors", papers / "embeddings.npy", "--map", papers / "map.npy", "--page", target),
+        *("--neighbours", papers / "neighbours.npy", "--map", papers / "map.npy", "--page", target),
         *("--map-report", papers / "map.json"),
         *("--clusters", "umap-4", papers / "clusters.parquet"),
     )
@@ -472,7 +475,7 @@ def test_without_links_a_click_opens_nothing(
 def test_a_page_without_a_map_says_so(
     page: Page, papers: Path, script: Script, tmp_path: Path
 ) -> None:
-    for name in ("papers.parquet", "embeddings.npy", "clusters.parquet"):
+    for name in ("papers.parquet", "neighbours.npy", "clusters.parquet"):
         (tmp_path / name).symlink_to(papers / name)
     np.save(tmp_path / "map.npy", np.empty((0, 2), dtype=np.float32))
     (tmp_path / "map.json").write_text(json.dumps({"method": "umap", "omitted": "too few papers"}))
@@ -485,8 +488,8 @@ def test_a_page_without_a_map_says_so(
 def test_files_of_other_papers_are_refused(papers: Path, script: Script, tmp_path: Path) -> None:
     for name in ("papers.parquet", "map.npy", "map.json", "clusters.parquet"):
         (tmp_path / name).symlink_to(papers / name)
-    np.save(tmp_path / "embeddings.npy", np.ones((3, 4), dtype=np.float32))
+    np.save(tmp_path / "neighbours.npy", np.ones((3, 2), dtype=np.int32))
     done = make_page(script, tmp_path, tmp_path / "explorer.html")
     assert done.returncode != 0
-    assert "embeddings.npy has 3 rows, but the map has 400 papers" in done.stdout
+    assert "shape (3, 2), which are not the neighbours of 400 papers" in done.stdout
     assert not (tmp_path / "explorer.html").exists()

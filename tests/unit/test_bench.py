@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.models import make_bert, make_qwen3, qwen3_files
 from support.running import ROOT
@@ -160,3 +163,57 @@ def test_a_random_qwen3_has_the_shape_of_its_config(tmp_path: Path) -> None:
     assert config["num_hidden_layers"] == 2
     tokenizer = (tmp_path / "random/tokenizer.json").read_bytes()
     assert tokenizer == (qwen3_files() / "tokenizer.json").read_bytes()
+
+
+def test_evaluation_measures_each_step_and_keeps_earlier_rows(tmp_path: Path) -> None:
+    papers, vectors = 40, np.random.default_rng(0).standard_normal((40, 8)).astype(np.float32)
+    np.save(tmp_path / "small.npy", vectors)
+    levels = {"category 0": ["cs", "math"] * 20, "category 1": ["cs.AI", "math.AG"] * 20}
+    texts = {"id": list(map(str, range(papers))), "topic": ["text " * 9] * papers}
+    pq.write_table(pa.table(texts | levels), tmp_path / "small.parquet")
+    bench(
+        *(
+            "make_vectors.py",
+            tmp_path / "small.npy",
+            tmp_path / "small.parquet",
+            tmp_path / "large",
+        ),
+        *("--papers", 100, "--dimensions", 32),
+    )
+    made = np.load(tmp_path / "large/embeddings.npy")
+    assert made.shape == (100, 32)
+    assert len(np.unique(made, axis=0)) == 100
+    labels = pq.read_table(tmp_path / "large/papers.parquet")
+    # Each paper is used twice, and the first 20 of the last round once more.
+    assert sorted(np.bincount(labels["id"].to_numpy().astype(int))) == [2] * 20 + [3] * 20
+    run = (
+        *("evaluation.py", tmp_path / "large/embeddings.npy", tmp_path / "large/papers.parquet"),
+        *("--table", tmp_path / "table", "--folder", tmp_path / "work", "--papers", 60),
+        *("--dimensions", 5, "--threads", 1, "--steps"),
+    )
+    bench(*run, "space")
+    output = bench(*run, "pca-5/diffusion_condensation")
+    assert (tmp_path / "table.md").read_text() in output
+    result = json.loads((tmp_path / "table.json").read_text())
+    rows = {row["step"]: row for row in result["rows"]}
+    # Clustering needs the reduction, which is measured as well.
+    assert list(rows) == ["none", "pca-5", "pca-5/diffusion_condensation", "neighbours", "space"]
+    assert result["papers"] == 60
+    for row in rows.values():
+        assert row["seconds"] > row["processor_seconds"] * 0.1 > 0
+        assert row["memory_bytes"] > 2**25
+        assert not row["stopped"]
+    assert rows["pca-5"]["own_seconds"] < rows["pca-5"]["seconds"]
+
+
+def test_a_step_over_the_limit_is_stopped_and_reported(tmp_path: Path) -> None:
+    np.save(tmp_path / "vectors.npy", np.eye(30, dtype=np.float32))
+    levels = {"category 0": ["cs", "math"] * 15}
+    texts = {"id": list(map(str, range(30))), "topic": ["text"] * 30}
+    pq.write_table(pa.table(texts | levels), tmp_path / "papers.parquet")
+    output = bench(
+        *("evaluation.py", tmp_path / "vectors.npy", tmp_path / "papers.parquet"),
+        *("--table", tmp_path / "table", "--folder", tmp_path / "work", "--steps", "space"),
+        *("--minutes", 0.001),
+    )
+    assert "| space | stopped after 0" in output

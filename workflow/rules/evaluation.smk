@@ -61,6 +61,28 @@ rule reduce_embeddings:
         " --threads {threads} --reduction {output.reduction:q} --report {output.report:q} --log {log:q}"
 
 
+# Maps, the space and the page to explore use the same neighbours.
+rule find_neighbours:
+    input:
+        "<results>/{model}/evaluation/reductions/none.npy",
+    output:
+        "<results>/{model}/evaluation/neighbours.npy",
+    log:
+        "<logs>/{model}/find_neighbours.log",
+    benchmark:
+        "<benchmarks>/{model}/find_neighbours.tsv"
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: 2
+    resources:
+        mem="4GB",
+        runtime="60m",
+    message:
+        "Finding the nearest papers of each paper of {wildcards.model}"
+    shell:
+        'python3 "$SCRIPTS/find_neighbours.py" --vectors {input:q} --neighbours {output:q} --log {log:q}'
+
+
 # A cell of the grid: a clustering of a reduction, and its scores at every level.
 rule cluster_papers:
     input:
@@ -101,6 +123,7 @@ rule score_map:
         selection=ancient(selection_of),
         papers=ancient("<results>/{model}/papers.parquet"),
         vectors="<results>/{model}/evaluation/reductions/none.npy",
+        neighbours="<results>/{model}/evaluation/neighbours.npy",
         map="<results>/{model}/evaluation/reductions/{reduction}.npy",
         map_report="<results>/{model}/evaluation/reductions/{reduction}.json",
     output:
@@ -122,7 +145,7 @@ rule score_map:
         "Scoring the map of {wildcards.model}: {wildcards.reduction}"
     shell:
         'python3 "$SCRIPTS/score_map.py" --vectors {input.vectors:q} --papers {input.papers:q} --map {input.map:q}'
-        " --map-report {input.map_report:q} --scores {output.scores:q} --shepard {output.shepard:q} --log {log:q}"
+        " --map-report {input.map_report:q} --neighbours {input.neighbours:q} --scores {output.scores:q} --shepard {output.shepard:q} --log {log:q}"
 
 
 rule score_space:
@@ -130,6 +153,7 @@ rule score_space:
         selection=ancient(selection_of),
         embeddings=ancient("<results>/{model}/embeddings.npy"),
         papers=ancient("<results>/{model}/papers.parquet"),
+        neighbours="<results>/{model}/evaluation/neighbours.npy",
     output:
         "<results>/{model}/evaluation/space-scores.parquet",
     log:
@@ -148,7 +172,7 @@ rule score_space:
         "Scoring the space of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/score_space.py" --embeddings {input.embeddings:q} --papers {input.papers:q}'
-        " --selection {input.selection:q} --scores {output:q} --log {log:q}"
+        " --selection {input.selection:q} --neighbours {input.neighbours:q} --scores {output:q} --log {log:q}"
 
 
 rule compare_models:

@@ -65,7 +65,7 @@ rule draw_model:
 rule make_explorer:
     input:
         papers="<results>/{model}/papers.parquet",
-        embeddings="<results>/{model}/embeddings.npy",
+        neighbours="<results>/{model}/evaluation/neighbours.npy",
         map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
         map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
         clusters=[
@@ -97,7 +97,7 @@ rule make_explorer:
         "Making the interactive map of {wildcards.model}"
     shell:
         'python3 "$SCRIPTS/make_explorer.py" --label {wildcards.model} --papers {input.papers:q}'
-        " --vectors {input.embeddings:q} {params.clusters:q} --map {input.map:q} --map-report {input.map_report:q} --link {params.link:q}"
+        " --neighbours {input.neighbours:q} {params.clusters:q} --map {input.map:q} --map-report {input.map_report:q} --link {params.link:q}"
         " --page {output:q} --log {log:q}"
 
 

@@ -4,7 +4,6 @@ import argparse
 import logging
 import re
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.common.files import written_beside
 from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.corpus.papers import level_columns
-from arxiv_embeddings.evaluation.neighbours import nearest_by_cosine
+from arxiv_embeddings.evaluation.neighbours import read_neighbours
 from arxiv_embeddings.evaluation.reading import read_json, read_parquet
 from arxiv_embeddings.report.explorer.page import (
     SMALL,
@@ -24,8 +23,6 @@ from arxiv_embeddings.report.explorer.page import (
     title_of,
 )
 from arxiv_embeddings.report.names import METHODS
-
-Rows = TypeVar("Rows", pa.Table, np.ndarray)
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +73,9 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     has = {"title", "categories", "submitted"} & set(columns)
     wanted = ["id", "topic", *levels, *sorted(has)]
     papers = first_rows(read_parquet(arguments.papers, wanted), number, arguments.papers)
-    vectors = first_rows(open_matrix(arguments.vectors), number, arguments.vectors)
     nearest = None
     if 1 < number <= SMALL:
-        nearest = nearest_by_cosine(vectors, np.arange(number), min(NEAREST, number - 1))
+        nearest = read_neighbours(arguments.neighbours, number)[:, :NEAREST]
     elif number > SMALL:
         log.info("More than %s papers: their nearest papers are not listed.", f"{SMALL:,}")
     topics = papers["topic"].to_pylist()
@@ -109,7 +105,7 @@ def read_points(arguments: argparse.Namespace, places: np.ndarray) -> Points:
     )
 
 
-def first_rows(rows: Rows, number: int, path: Path) -> Rows:
+def first_rows(rows: pa.Table, number: int, path: Path) -> pa.Table:
     """Return the first ``number`` of ``rows``; ``path`` is where they are from."""
     if len(rows) < number:
         raise InputError(
@@ -133,7 +129,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--label", required=True, help="label of the model, for the heading")
     parser.add_argument("--papers", type=Path, required=True, help="papers.parquet of the model")
-    parser.add_argument("--vectors", type=Path, required=True, help="embeddings.npy of the model")
+    parser.add_argument(
+        "--neighbours", type=Path, required=True, help=".npy file of their nearest papers"
+    )
     parser.add_argument(
         "--map", type=Path, required=True, help="places of the first papers, float32 (m, 2)"
     )

@@ -12,6 +12,7 @@ from arxiv_embeddings.common.files import written_beside
 from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.labels import read_labels
 from arxiv_embeddings.evaluation.map_scores import MapScores, map_scores, omitted_map_scores
+from arxiv_embeddings.evaluation.neighbours import read_neighbours
 from arxiv_embeddings.evaluation.reading import read_json
 from arxiv_embeddings.evaluation.scores import write_scores
 
@@ -27,7 +28,8 @@ def main(arguments: argparse.Namespace) -> None:
             omitted_map_scores(levels, len(vectors), reason), np.empty((0, 0), np.int64)
         )
     else:
-        found = map_scores(vectors, levels, open_matrix(arguments.map))
+        nearest = read_neighbours(arguments.neighbours, len(vectors))
+        found = map_scores(vectors, levels, open_matrix(arguments.map), nearest)
     write_scores(arguments.scores, found.scores)
     rows, columns = np.indices(found.pairs.shape)
     table = {"vectors": rows.ravel(), "map": columns.ravel(), "pairs": found.pairs.ravel()}
@@ -41,6 +43,9 @@ if __name__ == "__main__":
         "--vectors", type=Path, required=True, help=".npy file of the vectors of length 1"
     )
     parser.add_argument("--papers", type=Path, required=True, help="papers.parquet of the model")
+    parser.add_argument(
+        "--neighbours", type=Path, required=True, help=".npy file of their nearest papers"
+    )
     parser.add_argument("--map", type=Path, required=True, help=".npy file of the map")
     parser.add_argument("--map-report", type=Path, required=True, help="its JSON report")
     parser.add_argument("--scores", type=Path, required=True, help="Parquet file to write")

@@ -21,6 +21,7 @@ from arxiv_embeddings.evaluation.geometry import (
     spearman,
 )
 from arxiv_embeddings.evaluation.labels import Labels
+from arxiv_embeddings.evaluation.neighbours import nearest_papers
 from arxiv_embeddings.evaluation.scores import Score, read_scores
 from scipy.stats import spearmanr
 
@@ -41,6 +42,13 @@ def levels_of(papers: int, classes: int = 3) -> list[Labels]:
 
 def by_key(scores: list[Score]) -> dict[tuple[str, str], Score]:
     return {(score.metric, score.level): score for score in scores}
+
+
+def scores_of_space(
+    vectors: np.ndarray, levels: list[Labels], lengths: np.ndarray, listed: list[str] | None = None
+) -> list[Score]:
+    nearest = nearest_papers(vectors)
+    return space_scores(vectors, levels, lengths, nearest, listed)
 
 
 def test_mean_cosine_is_the_mean_over_all_pairs() -> None:
@@ -109,7 +117,7 @@ def embed_words(lengths: np.ndarray, padding_counts: bool, batch: int = 32) -> n
 def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
     lengths = np.random.default_rng(1).integers(20, 400, size=640)
     right, wrong = (
-        by_key(space_scores(embed_words(lengths, padding), levels_of(640), lengths))[
+        by_key(scores_of_space(embed_words(lengths, padding), levels_of(640), lengths))[
             "length_correlation", ""
         ]
         for padding in (False, True)
@@ -126,7 +134,7 @@ def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
 def test_each_score_is_there_once_with_its_interval() -> None:
     rng = np.random.default_rng(0)
     listed = [f"a.{row % 3} a.1" for row in range(80)]
-    found = space_scores(unit(80), levels_of(80), rng.integers(9, 99, size=80), listed)
+    found = scores_of_space(unit(80), levels_of(80), rng.integers(9, 99, size=80), listed)
     assert len({score.key for score in found}) == len(found) == 2 + 2 + 2 * (1 + 1 + 5 + 2)
     for score in found:
         assert score.family == "space"
@@ -144,7 +152,7 @@ def test_each_score_is_there_once_with_its_interval() -> None:
 def test_notes_state_the_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUERIES", "PAIRED", "SILHOUETTES"):
         monkeypatch.setattr(geometry, name, 60)
-    for score in space_scores(unit(90), levels_of(90), np.arange(90)):
+    for score in scores_of_space(unit(90), levels_of(90), np.arange(90)):
         assert score.papers == 60
         assert (score.value is None) == (score.metric == "any_listed_accuracy_at_10")
         if score.value is not None:
@@ -153,24 +161,24 @@ def test_notes_state_the_subsample(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_identical_vectors_have_no_scores_and_duplicates_are_noted() -> None:
     vectors, lengths = unit(60), np.arange(60)
-    alike = space_scores(np.repeat(vectors[:1], 60, axis=0), levels_of(60), lengths)
+    alike = scores_of_space(np.repeat(vectors[:1], 60, axis=0), levels_of(60), lengths)
     assert {score.key for score in alike} == {
-        score.key for score in space_scores(vectors, levels_of(60), lengths)
+        score.key for score in scores_of_space(vectors, levels_of(60), lengths)
     }
     for score in alike:
         assert score.value is None
         assert score.note == "omitted: all vectors are identical"
     vectors[10:20] = vectors[10]
     assert distinct_rows(vectors) == 51
-    some = by_key(space_scores(vectors, levels_of(60), lengths))
+    some = by_key(scores_of_space(vectors, levels_of(60), lengths))
     assert some["mean_cosine", ""].note == "9 papers have the same vector as another"
 
 
 def test_one_paper_and_texts_of_one_length_have_no_scores() -> None:
-    for score in space_scores(unit(1), levels_of(1, 1), np.array([5])):
+    for score in scores_of_space(unit(1), levels_of(1, 1), np.array([5])):
         assert score.value is None
         assert score.note == "omitted: there is only one paper"
-    scores = by_key(space_scores(unit(70), levels_of(70), np.full(70, 5)))
+    scores = by_key(scores_of_space(unit(70), levels_of(70), np.full(70, 5)))
     assert scores["length_correlation", ""].note == "omitted: all texts have the same length"
     assert scores["mean_cosine", ""].value is not None
 
@@ -179,7 +187,7 @@ def test_a_vector_that_is_not_finite_is_refused() -> None:
     vectors = unit(30)
     vectors[7, 2] = np.nan
     with pytest.raises(InputError, match="first of which is row 7"):
-        space_scores(vectors, levels_of(30), np.arange(30))
+        space_scores(vectors, levels_of(30), np.arange(30), nearest_papers(unit(30)))
 
 
 def write_papers(path: Path, papers: int) -> None:
@@ -203,7 +211,10 @@ def test_the_command_writes_the_scores_or_reports_the_error(tmp_path: Path, scri
     np.save(tmp_path / "embeddings.npy", unit(100))
     papers, scores = tmp_path / "papers.parquet", tmp_path / "space-scores.parquet"
     write_json(tmp_path / "selection.json", {"papers": 100})
+    np.save(tmp_path / "neighbours.npy", nearest_papers(unit(100)))
     arguments = (
+        "--neighbours",
+        tmp_path / "neighbours.npy",
         "--embeddings",
         tmp_path / "embeddings.npy",
         "--papers",

@@ -12,7 +12,11 @@ from arxiv_embeddings.evaluation.map_scores import (
     shepard,
     trustworthiness,
 )
-from arxiv_embeddings.evaluation.neighbours import nearest_by_cosine, nearest_on_map
+from arxiv_embeddings.evaluation.neighbours import (
+    nearest_by_cosine,
+    nearest_on_map,
+    nearest_papers,
+)
 from scipy.stats import rankdata, spearmanr
 from sklearn import manifold
 
@@ -111,9 +115,9 @@ def test_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
 
 def test_a_perfect_map_has_high_scores_and_a_shuffled_map_low_ones() -> None:
     vectors, places = on_an_arc(300)
-    good = map_scores(vectors, levels_of(300), places).scores
+    good = map_scores(vectors, levels_of(300), places, nearest_papers(vectors)).scores
     shuffled = np.random.default_rng(0).permutation(places)
-    bad = map_scores(vectors, levels_of(300), shuffled).scores
+    bad = map_scores(vectors, levels_of(300), shuffled, nearest_papers(vectors)).scores
     assert [score.metric for score in good[:4]] == [
         *("trustworthiness", "continuity", "distance_correlation", "demap"),
     ]
@@ -133,7 +137,9 @@ def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(map_scores_module, "EDGES", 20)
     near, places = on_an_arc(60, 0.5)
     vectors, places = np.vstack([near, -near]), np.vstack([places, places + 9])
-    trust, _, distances, demap, *accuracies = map_scores(vectors, levels_of(120), places).scores
+    trust, _, distances, demap, *accuracies = map_scores(
+        vectors, levels_of(120), places, nearest_papers(vectors)
+    ).scores
     assert trust.note == "a random sample of 50 of 120 papers; 15 neighbours"
     assert trust.papers == 50
     assert demap.papers == distances.papers == 80
@@ -143,7 +149,9 @@ def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPat
 
 def test_a_small_map_uses_as_many_neighbours_as_there_are() -> None:
     vectors, places = on_an_arc(25)
-    trust, _, _, demap, *_ = map_scores(vectors, levels_of(25), places).scores
+    trust, _, _, demap, *_ = map_scores(
+        vectors, levels_of(25), places, nearest_papers(vectors)
+    ).scores
     assert trust.note == "12 neighbours"
     assert demap.note == "24 neighbours"
 

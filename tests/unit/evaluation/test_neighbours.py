@@ -1,7 +1,10 @@
 """Neighbours and their votes against definitions computed one paper at a time."""
 
+import subprocess
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +15,15 @@ from arxiv_embeddings.evaluation.neighbours import (
     accuracies,
     nearest_by_cosine,
     nearest_on_map,
+    nearest_papers,
     prediction_quality,
+    read_neighbours,
     votes,
 )
 from arxiv_embeddings.evaluation.scores import Score
 from sklearn import metrics
+
+Script = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def random_matrix(papers: int, dimensions: int = 6) -> np.ndarray:
@@ -65,6 +72,26 @@ def test_a_paper_is_not_its_own_neighbour_even_among_copies() -> None:
     for query, rows in enumerate(found):
         first = query // 5 * 5
         assert sorted(rows) == [row for row in range(first, first + 5) if row != query]
+
+
+@pytest.mark.parametrize("papers", [5, 70])
+def test_the_command_writes_the_neighbours_of_all_papers(
+    tmp_path: Path, script: Script, papers: int
+) -> None:
+    matrix, target = random_matrix(papers), tmp_path / "neighbours.npy"
+    np.save(tmp_path / "none.npy", matrix)
+    done = script("find_neighbours.py", "--vectors", tmp_path / "none.npy", "--neighbours", target)
+    assert done.returncode == 0, done.stdout
+    found = read_neighbours(target, papers)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, nearest_papers(matrix))
+    # The first ones are what a search for fewer finds.
+    np.testing.assert_array_equal(found[:, :3], nearest_by_cosine(matrix, np.arange(papers), 3))
+    with pytest.raises(InputError, match="not the neighbours of 71 papers"):
+        read_neighbours(target, 71)
+    target.write_bytes(target.read_bytes()[:100])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_neighbours(target, papers)
 
 
 def test_one_paper_has_no_neighbours() -> None:

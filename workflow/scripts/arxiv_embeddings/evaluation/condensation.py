@@ -112,7 +112,9 @@ def close_pairs(places: np.ndarray, near: np.ndarray, close: float) -> np.ndarra
     """
     points, k = near.shape
     tails, heads = np.repeat(np.arange(points), k), near.ravel()
-    apart = np.linalg.norm(places[tails] - places[heads], axis=1)
+    # One neighbour of every point at a time: all together are k copies of the places.
+    columns = [np.linalg.norm(places - places[column], axis=1) for column in near.T]
+    apart = np.column_stack(columns).ravel()
     within = apart <= close
     # The sparse graph would drop a distance of 0.
     lengths = np.maximum(apart[within], np.finfo(np.float64).tiny)

@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 
 from .bootstrap import LEAST, SHUFFLES, bootstrap, subsample, subsample_note, subsamples
 from .labels import Labels, shuffled
-from .neighbours import METHOD, NEIGHBOURS, accuracies, metrics_of, nearest_by_cosine
+from .neighbours import METHOD, NEIGHBOURS, accuracies, metrics_of
 from .probe import METHOD as PROBE
 from .probe import probe_scores
 from .retrieval import retrieval_scores
@@ -23,7 +23,7 @@ from .vectors import unit_vectors
 
 log = logging.getLogger(__name__)
 
-# Papers whose nearest neighbours are searched among all papers.
+# Papers whose nearest neighbours among all papers are scored.
 QUERIES = 30_000
 # Papers whose cosines are computed in pairs.
 PAIRED = 30_000
@@ -35,18 +35,19 @@ def space_scores(
     matrix: np.ndarray,
     levels: Sequence[Labels],
     lengths: np.ndarray,
+    nearest: np.ndarray,
     listed: Sequence[str] | None = None,
 ) -> list[Score]:
     """Return the scores of the family "space".
 
     Memory and time grow with n up to 30,000 papers (1.3 GB and about a minute on one core, measured with 1,024
-    dimensions); of more papers, a sample is scored. Only the neighbours of the sample are searched among all
-    papers, block by block: this takes time proportional to n, but constant memory.
+    dimensions); of more papers, a sample is scored.
 
     Args:
         matrix: float32 (n, d), usually memory-mapped.
         levels: the classes of the n papers at each level.
         lengths: int64 (n,), characters of each text.
+        nearest: the neighbours of every paper, as ``nearest_papers`` returns them.
         listed: all classes of the finest level that each paper lists, separated by spaces (n,); None if unknown.
 
     Raises:
@@ -74,8 +75,7 @@ def space_scores(
     found += probe_scores(vectors, [labels.at(rows) for labels in levels], note)
     del vectors
     queries = subsample(papers, QUERIES)
-    log.info("Searching the neighbours of %s of %s papers.", f"{len(queries):,}", f"{papers:,}")
-    nearest = nearest_by_cosine(matrix, queries, min(max(NEIGHBOURS), papers - 1))
+    nearest = nearest[queries]
     found += accuracies(levels, family="space", queries=queries, nearest=nearest, note=note)
     return found + retrieval_scores(
         levels, queries=queries, nearest=nearest, listed=listed, note=note

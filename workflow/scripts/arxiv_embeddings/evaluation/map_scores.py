@@ -17,7 +17,6 @@ from .neighbours import (
     NEIGHBOURS,
     accuracies,
     metrics_of,
-    nearest_by_cosine,
     nearest_on_map,
 )
 from .scores import Score, joined, measured
@@ -51,20 +50,21 @@ class MapScores:
     pairs: np.ndarray
 
 
-def map_scores(vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray) -> MapScores:
+def map_scores(
+    vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray, nearest: np.ndarray
+) -> MapScores:
     """Return the scores and the Shepard diagram of a map.
 
     Args:
         vectors: float32 (n, d), of length 1.
         levels: the classes of the n papers at each level.
         places: float32 (n, 2).
+        nearest: the neighbours of every paper, as ``nearest_papers`` returns them.
     """
     papers = len(vectors)
     places = places.astype(np.float64)
     near = min(NEAR, (papers - 1) // 2)
-    log.info("Neighbours of %s papers.", f"{papers:,}")
     edges = min(EDGES, papers - 1)
-    nearest = nearest_by_cosine(vectors, np.arange(papers), edges)
     on_map = nearest_on_map(places, min(max(*NEIGHBOURS, near), papers - 1))
     trusted = subsample(papers, TRUSTED)
     of_trusted = joined(subsample_note(len(trusted), papers), f"{near} neighbours")
@@ -88,7 +88,7 @@ def map_scores(vectors: np.ndarray, levels: Sequence[Labels], places: np.ndarray
         np.float64
     )
     log.info("Paths between %s papers.", f"{len(walked):,}")
-    paths = geodesics(vectors, nearest, walked)
+    paths = geodesics(vectors, nearest[:, :edges], walked)
     unconnected = float(np.isinf(paths).mean())
     of_walked = subsample_note(len(walked), papers)
     for metric, distances, note in (

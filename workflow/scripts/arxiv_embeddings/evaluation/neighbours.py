@@ -1,10 +1,12 @@
 """Exact nearest neighbours, and how often they predict the class of a paper."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from ..common.errors import InputError
 from ..common.progress import Progress
 from .bootstrap import SHUFFLES, bootstrap
 from .labels import Labels, shuffled
@@ -19,6 +21,39 @@ QUERIES_AT_ONCE = 2_048
 # With 2,048 queries: 134 MB of similarities and 268 MB of their order.
 ROWS_AT_ONCE = 16_384
 VOTES_AT_ONCE = 4_096
+
+
+def nearest_papers(vectors: np.ndarray) -> np.ndarray:
+    """Return the neighbours of every paper that the scores use, the nearest first: int32 (n, 50), or (n, n - 1) if fewer.
+
+    Args:
+        vectors: float32 (n, d), n at least 2.
+
+    Raises:
+        InputError: a vector is zero or not finite.
+    """
+    papers = len(vectors)
+    found = nearest_by_cosine(vectors, np.arange(papers), min(max(NEIGHBOURS), papers - 1))
+    return found.astype(np.int32)
+
+
+def read_neighbours(path: Path, papers: int) -> np.ndarray:
+    """Return what ``nearest_papers`` found for ``papers`` papers, from the ``.npy`` file that ``find_neighbours`` wrote.
+
+    Raises:
+        InputError: the file cannot be read, or is of other papers.
+    """
+    try:
+        nearest = np.load(path, allow_pickle=False)
+    # A damaged header can make numpy raise any exception.
+    except Exception as error:
+        raise InputError(f"{path} cannot be read: {error}. Delete it and run again.") from error
+    if nearest.shape != (papers, min(max(NEIGHBOURS), papers - 1)) or nearest.dtype != np.int32:
+        raise InputError(
+            f"{path} contains {nearest.dtype} numbers of shape {nearest.shape}, which are not the neighbours of "
+            f"{papers:,} papers. Delete it and run again."
+        )
+    return np.asarray(nearest)
 
 
 def nearest_by_cosine(matrix: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
