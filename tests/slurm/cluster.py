@@ -644,7 +644,10 @@ def _run(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: 
 
 
 def _last_lines(text: str, count: int = 15) -> str:
-    return "\n".join(text.splitlines()[-count:])
+    """Return the last lines and, before them, those that name an error; MariaDB ends with advice."""
+    lines = text.splitlines()
+    errors = [line for line in lines[:-count] if "ERROR" in line]
+    return "\n".join([*errors[:count], *lines[-count:]])
 
 
 def _install_missing() -> None:

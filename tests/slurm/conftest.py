@@ -24,10 +24,10 @@ GPUS = 4
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
 # One shard per GPU.
 FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}
-# One shard of a minute or more, in several chunks, so that a test can interrupt it.
+# One shard of half a minute or more, in several chunks, so that a test can interrupt it.
 LONG: dict[str, Any] = {
-    "sample": {"size": 1_200},
-    "shards": {"size": 1_200},
+    "sample": {"size": 700},
+    "shards": {"size": 700},
     "models": [model(max_length=256)],
 }
 
@@ -209,10 +209,10 @@ def short(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
 
 @pytest.fixture(scope="session")
 def long(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
-    """One shard of a minute or more, in five chunks."""
+    """One shard of half a minute or more, in three chunks."""
 
     def build(folder: Path) -> None:
-        prepare(folder, 3_700, LONG)
+        prepare(folder, 2_200, LONG)
 
     return prepared(built_once(tmp_path_factory, worker_id, "long", build))
 

@@ -45,7 +45,14 @@ LIMITS = {
 @pytest.fixture
 def waiting(shards: SlurmWorkflow) -> tuple[SlurmWorkflow, "subprocess.Popen[str]", str]:
     """Start a run whose shards wait because another job has all GPUs; return the id of that job, too."""
-    all_gpus = ("--partition=gpu", "--nodes=2", "--gpus-per-node=2", "--mem=100", "--time=60")
+    all_gpus = (
+        f"--account={ACCOUNT}",
+        "--partition=gpu",
+        "--nodes=2",
+        "--gpus-per-node=2",
+        "--mem=100",
+        "--time=60",
+    )
     blocker = shards.cluster.run(
         "sbatch", "--parsable", "--output=/dev/null", *all_gpus, "--wrap=sleep 3000"
     ).strip()
@@ -92,18 +99,19 @@ def test_why_jobs_wait(
         lambda: failed not in cluster.run("squeue", "--noheader", "--format=%A"), 60, "it failed"
     )
     jobs = pending(shards)
-    for job in jobs[:2]:
+    # SLURM looks at the limits of the first job alone while there is no free GPU.
+    cluster.run("scontrol", "update", f"JobId={jobs[0]}", "TimeLimit=2-0")
+    for job in jobs[1:3]:
         cluster.run("scontrol", "uhold", job)
-    cluster.run("scontrol", "hold", jobs[2])
-    cluster.run("scontrol", "update", f"JobId={jobs[3]}", "TimeLimit=2-0")
+    cluster.run("scontrol", "hold", jobs[3])
     cluster.run("scontrol", "update", f"JobId={jobs[4]}", "StartTime=now+1hour")
     cluster.run("scontrol", "update", f"JobId={jobs[5]}", f"Dependency=afterok:{failed}")
-    says(f"2 held by you (JobHeldUser): run scontrol release {jobs[0]},{jobs[1]}")
-    says(f"1 held by an administrator (JobHeldAdmin): ask the administrators to release {jobs[2]}")
+    says(f"2 held by you (JobHeldUser): run scontrol release {jobs[1]},{jobs[2]}")
+    says(f"1 held by an administrator (JobHeldAdmin): ask the administrators to release {jobs[3]}")
     limit = "<limit of the partition>"
     says(
         "1 for ever, as their time limit is above that of the partition (PartitionTimeLimit): "
-        f"run scontrol update JobId={jobs[3]} TimeLimit={limit}"
+        f"run scontrol update JobId={jobs[0]} TimeLimit={limit}"
     )
     says("1 for their start time, as after a requeue (BeginTime)")
     says(
