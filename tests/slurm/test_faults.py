@@ -135,8 +135,9 @@ def test_a_crash_in_one_shard_shows_its_traceback_and_does_not_affect_other_shar
 
 
 def test_a_shard_that_hangs_is_ended_and_run_again(shards: SlurmWorkflow, short: Prepared) -> None:
-    minutes = "embed_shard:no_progress_minutes=0.25 if attempt == 1 else 10"
-    run = shards.start(minutes, sample={"size": 10}, shards={"size": 10})
+    run = shards.start(
+        "embed_shard:no_progress_minutes=0.5", sample={"size": 10}, shards={"size": 10}
+    )
     minilm = shards.results / "minilm"
     wait_for((minilm / "lookup.json").exists, 120, "the look-up is written")
     # Whoever reads it waits, as for a file server that does not answer.
@@ -145,13 +146,15 @@ def test_a_shard_that_hangs_is_ended_and_run_again(shards: SlurmWorkflow, short:
     [name] = shards.shard_names()
     log = shards.folder / f"logs/test/minilm/embed_shard/{name}.log"
     wait_for(
-        lambda: log.exists() and "ERROR No progress for 15 s" in log.read_text(), 180, "it ends"
+        lambda: log.exists() and "ERROR No progress for 30 s" in log.read_text(), 180, "it ends"
     )
     (minilm / "aside").rename(minilm / "missing.npy")
     output = shards.finish(run).output
     assert "this process hangs and ends here" in output
     assert "in embed_shard" in output
-    assert [attempt.state for attempt in shards.attempts()] == ["FAILED", "COMPLETED"]
+    *hung, last = [attempt.state for attempt in shards.attempts()]
+    assert set(hung) == {"FAILED"}
+    assert last == "COMPLETED"
     assert (shards.embeddings() * short.embeddings[:10]).sum(axis=1).min() > 0.99999
 
 
