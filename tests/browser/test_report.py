@@ -82,6 +82,12 @@ def test_the_start_page_has_numbers(page: Page, report: Path) -> None:
     page.goto(report.as_uri())
     expect(page.get_by_text(f"{PAPERS} papers were embedded with 2 model(s)")).to_be_visible()
     expect(page.get_by_text("minilm, none, Ward").first).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 500})
+    first = page.get_by_text(f"{PAPERS} papers were embedded").bounding_box()
+    assert first is not None and first["y"] >= 0
+    page.get_by_text("50 neighbours need").scroll_into_view_if_needed()
+    last = page.get_by_text("50 neighbours need").bounding_box()
+    assert last is not None and last["y"] + last["height"] <= 500
     maps = page.get_by_alt_text("the maps of the models")
     expect(maps).to_be_visible()
     page.wait_for_function("(img) => img.naturalWidth > 300", arg=maps.element_handle())

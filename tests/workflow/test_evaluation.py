@@ -88,7 +88,7 @@ def test_the_dataset_is_loaded_and_the_notebook_runs(
     evaluated: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = evaluated.copy(tmp_path / "run")
-    assert done.run("dataset", **config()).jobs == {"make_dataset": 2}
+    assert done.run("dataset", **config()).jobs == {"make_dataset": 2, "dataset": 1}
     assert done.run("dataset", **config()).jobs == {}
     folder = done.results / "minilm/dataset"
     papers = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))

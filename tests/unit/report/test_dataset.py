@@ -93,6 +93,14 @@ def test_a_corpus_without_titles_keeps_its_texts(result: Path) -> None:
     assert dataset["topic"].equals(papers["topic"])
 
 
+def test_a_title_without_categories_and_an_unknown_column(result: Path) -> None:
+    papers = pq.read_table(result / "papers.parquet").drop_columns("categories")
+    odd = papers.append_column("odd", [list(range(PAPERS))])
+    pq.write_table(odd, result / "papers.parquet")
+    names = written(result).column_names
+    assert names[:4] == ["id", "title", "abstract", "category 0"] and "odd" not in names
+
+
 def change(result: Path, column: str, values: list[Any]) -> None:
     """Replace a column of the papers."""
     papers = pq.read_table(result / "papers.parquet")

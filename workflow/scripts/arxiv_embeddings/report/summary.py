@@ -8,6 +8,8 @@ from .names import method_name, metric_name
 from .tables import Row, best_cells
 
 SHOWN = 10
+# The report centres the page in its window and cuts off what is higher.
+SCROLLED = '<div style="max-height: 90vh; overflow-y: auto">'
 
 
 def summary(
@@ -36,6 +38,7 @@ def summary(
     embedded = next(iter(manifests.values()))["embeddings"]["shape"][0]
     part = "all take part" if papers == embedded else f"the first {papers:,} take part"
     lines = [
+        *_raw(SCROLLED),
         f"**{_plain(corpus)}**: {embedded:,} papers were embedded with {len(manifests)} model(s), {part} in the "
         f"evaluation. Labels have {len(levels)} level(s).",
         "",
@@ -45,7 +48,11 @@ def summary(
     for level in reversed(levels):
         lines += _best(grid, best_by, level)
     lines += _picture(maps, "the maps of the models")
-    return "\n".join([*lines, *_real(differences), *_unusual(grid), ""])
+    return "\n".join([*lines, *_real(differences), *_unusual(grid), "", *_raw("</div>")])
+
+
+def _raw(html: str) -> list[str]:
+    return [".. raw:: html", "", f"   {html}", ""]
 
 
 def _picture(png: bytes, alternative: str) -> list[str]:

@@ -13,7 +13,7 @@ from ...common.errors import InputError
 from ...common.files import TextsHash
 from ...common.matrices import matrix_blocks, open_matrix
 from ...common.progress import Progress
-from ...corpus.papers import level_columns, merged_columns, read_papers, repeated_columns
+from ...corpus.papers import METADATA_TYPES, level_columns, read_papers, repeated_columns
 from ...evaluation.reading import read_parquet, read_schema
 
 # Rows of a row group, of which one is in memory: 34 MB of vectors with 1,024 dimensions.
@@ -52,7 +52,8 @@ def write_table(
             f"{vectors} has the shape {[rows, dimensions]}, but the manifest says {embeddings['shape']}. {AGAIN}"
         )
     given = read_schema(papers)
-    columns = merged_columns(given.names)
+    known = {"id", "topic", "categories", *level_columns(given.names), *METADATA_TYPES}
+    columns = [name for name in given.names if name in known]
     if missing := {"id", "topic"} - set(given.names):
         raise InputError(f"{papers} has no column {', '.join(sorted(missing))}. {AGAIN}")
     evaluated = _evaluated(places, cells, rows)
