@@ -32,8 +32,10 @@ from arxiv_embeddings.evaluation.reductions import METHODS as REDUCTIONS
 from job import watched
 from result import machine, save
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "umap-learn", "openTSNE", "pacmap", "phate")
-PACKAGES += ("fastcluster", "hdbscan")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "umap-learn", "openTSNE", "pacmap", "phate"),
+    *("fastcluster", "hdbscan"),
+)
 SEED = 42
 NEIGHBOURS, SPACE = "neighbours", "space"
 STOPPED = 124  # the exit code of timeout(1)
@@ -118,12 +120,13 @@ class Steps:
             outputs = {"reduction": made, "report": report}
             of_step = {"method": grid.method_of(first), "dimensions": grid.dimensions_of(first)}
             return self._command("reduce_embeddings", **inputs, **of_step, **method, **outputs)
-        inputs = {"reduction": made, "reduction-report": report}
-        outputs = {"clusters": f"{cell}.parquet", "tree": f"{cell}-tree.npy"}
-        outputs |= {"report": f"{cell}.json", **scores}
-        return self._command(
-            "cluster_papers", **inputs, **labels, method=second, **method, **outputs
-        )
+        of_cell = {"reduction": made, "reduction-report": report, **labels, "method": second}
+        files = {
+            "clusters": f"{cell}.parquet",
+            "tree": f"{cell}-tree.npy",
+            "report": f"{cell}.json",
+        }
+        return self._command("cluster_papers", **of_cell, **method, **files, **scores)
 
     def report(self, step: str) -> dict[str, Any]:
         """Return what a finished reduction or clustering tells of itself; nothing for the other steps."""

@@ -64,7 +64,8 @@ rule reduce_embeddings:
 # Maps, the space and the page to explore use the same neighbours.
 rule find_neighbours:
     input:
-        "<results>/{model}/evaluation/reductions/none.npy",
+        selection=ancient(selection_of),
+        vectors="<results>/{model}/evaluation/reductions/none.npy",
     output:
         "<results>/{model}/evaluation/neighbours.npy",
     log:
@@ -77,10 +78,12 @@ rule find_neighbours:
     resources:
         mem="4GB",
         runtime="60m",
+    params:
+        selection=selection_sum,
     message:
         "Finding the nearest papers of each paper of {wildcards.model}"
     shell:
-        'python3 "$SCRIPTS/find_neighbours.py" --vectors {input:q} --neighbours {output:q} --log {log:q}'
+        'python3 "$SCRIPTS/find_neighbours.py" --vectors {input.vectors:q} --neighbours {output:q} --log {log:q}'
 
 
 # A cell of the grid: a clustering of a reduction, and its scores at every level.

@@ -68,6 +68,21 @@ def test_the_value_of_kmeans_is_the_mean_of_its_starts() -> None:
     assert "mean of 10 starts" in score.note
 
 
+def test_replicates_of_kmeans_are_the_mean_of_three_starts() -> None:
+    vectors, levels = draw(200, spread=2.0)
+    values = []
+    for number, rows in enumerate(subsamples(200, 100)):
+        labels = [level.at(rows) for level in levels]
+        runs = []
+        for start in range(3):
+            options = {**OPTIONS, "seed": 42 + number + 25 * start}
+            found = cluster(vectors[rows], "kmeans", [len(one.names) for one in labels], **options)
+            runs.append(cell_values(found, labels)["flat clustering", "", "ari", "category 1"])
+        values.append(np.mean(runs))
+    replicates = scores_of("kmeans", spread=2.0)["", "ari", "category 1"].replicates
+    assert np.std(replicates) == pytest.approx(np.std(values))
+
+
 def test_intervals_cover_the_mean_score_of_other_papers() -> None:
     """The intervals of this project's first version held it in 57 to 79 % of the cases."""
     drawn = [
