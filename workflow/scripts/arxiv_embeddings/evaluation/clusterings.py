@@ -115,7 +115,7 @@ def _kmeans(
 def _ward(
     vectors: np.ndarray, numbers: Sequence[int], seed: int, settings: dict[str, Any]
 ) -> Found:
-    """Ward's tree (Ward, 1963). Needs 4 n² bytes, 3.6 GB for 30,000 papers, because the distances are overwritten."""
+    """Ward's tree (Ward, 1963). The distances, 4 n² bytes, are overwritten; at 30,000 papers the process needed 7.5 GB."""
     return [], fastcluster.linkage(distances(vectors), "ward", preserve_input=False), None, {}
 
 
