@@ -119,6 +119,14 @@ def tokens_per_batch(text: str) -> int | None:
     return None if text == "auto" else int(text)
 
 
+def above_zero(text: str) -> float:
+    number = float(text)
+    if number <= 0:
+        # Snakemake rounds a resource down to a whole number.
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -156,7 +164,7 @@ if __name__ == "__main__":
     )
     parser.add_argument(
         "--no-progress-minutes",
-        type=float,
+        type=above_zero,
         default=30.0,
         help="end with an error after so long without a finished batch (default: %(default)g)",
     )

@@ -84,3 +84,11 @@ def test_a_thread_that_hangs_does_not_keep_a_failed_job_from_ending(
     assert done.returncode == 1, done.stdout
     log = (tmp_path / "shard.log").read_text()
     assert "ValueError: broken" in log and "ERROR No progress for 6 s" in log
+
+
+def test_a_limit_of_no_time_is_refused(options: list[object], script: Script) -> None:
+    """Otherwise every job would end at once."""
+    options[-1] = 0
+    done = script("embed_shard.py", *options)
+    assert done.returncode == 2
+    assert "argument --no-progress-minutes: 0 is not above 0" in done.stdout + (done.stderr or "")

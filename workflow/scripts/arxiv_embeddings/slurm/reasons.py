@@ -66,6 +66,7 @@ def _line(reason: str, job_ids: list[str]) -> str:
     for pattern, why, what_to_do in _NOTES:
         if re.fullmatch(pattern, reason):
             line = f"{count} {why} ({reason})"
-            # All ids, however many, so that the command can be copied.
-            return f"{line}: {what_to_do.format(jobs=','.join(job_ids))}" if what_to_do else line
+            # All ids, however many, so that the command can be copied; squeue lists held jobs in no order.
+            jobs = ",".join(sorted(job_ids, key=lambda job: (len(job), job)))
+            return f"{line}: {what_to_do.format(jobs=jobs)}" if what_to_do else line
     return f"{count} for another reason ({reason})"
