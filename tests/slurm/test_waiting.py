@@ -28,16 +28,17 @@ LIMITS = {
         "for ever, as they request more than the account or QOS allows a job (QOSMaxGRESPerJob): "
         "interrupt the run, request less, and repeat the command",
     ),
+    "a partition that is down": (
+        (*GPU, "State=DOWN"),
+        (*GPU, "State=UP"),
+        "until administrators open the partition (PartitionDown)",
+    ),
+    # SLURM also ends the running jobs of the account.
     "no hours left": (
         (*USER, "GrpTRESMins=cpu=0"),
         (*USER, "GrpTRESMins=cpu=-1"),
         "as the hours of the account or QOS are used up (AssocGrpCPUMinutesLimit): "
         "ask the administrators for more, or use another account",
-    ),
-    "a partition that is down": (
-        (*GPU, "State=DOWN"),
-        (*GPU, "State=UP"),
-        "until administrators open the partition (PartitionDown)",
     ),
 }
 
@@ -56,6 +57,10 @@ def waiting(shards: SlurmWorkflow) -> tuple[SlurmWorkflow, "subprocess.Popen[str
     blocker = shards.cluster.run(
         "sbatch", "--parsable", "--output=/dev/null", *all_gpus, "--wrap=sleep 3000"
     ).strip()
+    # A job that counts where an account may run one.
+    shards.cluster.run(
+        "sbatch", f"--account={ACCOUNT}", "--output=/dev/null", "--mem=100", "--wrap=sleep 3000"
+    )
     run = shards.start(**SHORT)
     wait_for(lambda: len(pending(shards)) == 8, 180, "all shards wait")
     return shards, run, blocker

@@ -141,6 +141,10 @@ def test_status_says_why_jobs_wait(folder: Path) -> None:
         ("QOSMaxGRESPerUser", "1 at a limit of the account or QOS, until other jobs end ("),
         ("QOSMaxMemoryPerJob", "1 for ever, as they request more than the account or QOS allows"),
         ("QOSMaxWallDurationPerJobLimit", "1 for ever, as they request more than the account or"),
+        (
+            "QOSGrpCPURunMinutesLimit",
+            "1 at a limit of the account or QOS, until other jobs end (QOSGrp",
+        ),
         ("AssocGrpBillingMinutes", "1 as the hours of the account or QOS are used up (AssocGrp"),
         ("ReqNodeNotAvail, UnavailableNodes:node1", "1 for nodes that are down or reserved (Req"),
         ("DependencyNeverSatisfied", "1 for ever, as a job that they depend on failed (Dep"),

@@ -31,7 +31,7 @@ _NOTES = [
         "interrupt the run, request less, and repeat the command",
     ),
     (
-        r"(Assoc|QOS)Grp\w*Minutes\w*",
+        r"(Assoc|QOS)Grp(?!\w*RunMinutes)\w*Minutes\w*",
         "as the hours of the account or QOS are used up",
         "ask the administrators for more, or use another account",
     ),
