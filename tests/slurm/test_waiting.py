@@ -99,13 +99,25 @@ def test_why_jobs_wait(
         finally:
             cluster.run(*back)
 
+    too_long = re.compile(
+        r"\d for ever, as their time limit is above that of the partition \(PartitionTimeLimit\): "
+        r"run (scontrol update JobId=[\d,]+ TimeLimit=)<limit of the partition>"
+    )
+    cluster.run(*GPU, "MaxTime=60")
+    (command,) = wait_for(
+        lambda: [found[1] for found in map(too_long.fullmatch, reasons(shards)) if found],
+        60,
+        "status says how to lower the time limit",
+    )
+    cluster.run(*f"{command}60".split())
+    cluster.run(*GPU, "MaxTime=1-0")
+    some("for free resources (Resources)")
+
     failed = cluster.run("sbatch", "--parsable", "--output=/dev/null", "--wrap=false").strip()
     wait_for(
         lambda: failed not in cluster.run("squeue", "--noheader", "--format=%A"), 60, "it failed"
     )
     jobs = pending(shards)
-    # SLURM looks at the limits of the first job alone while there is no free GPU.
-    cluster.run("scontrol", "update", f"JobId={jobs[0]}", "TimeLimit=2-0")
     for job in jobs[1:3]:
         cluster.run("scontrol", "uhold", job)
     cluster.run("scontrol", "hold", jobs[3])
@@ -113,11 +125,6 @@ def test_why_jobs_wait(
     cluster.run("scontrol", "update", f"JobId={jobs[5]}", f"Dependency=afterok:{failed}")
     says(f"2 held by you (JobHeldUser): run scontrol release {jobs[1]},{jobs[2]}")
     says(f"1 held by an administrator (JobHeldAdmin): ask the administrators to release {jobs[3]}")
-    limit = "<limit of the partition>"
-    says(
-        "1 for ever, as their time limit is above that of the partition (PartitionTimeLimit): "
-        f"run scontrol update JobId={jobs[0]} TimeLimit={limit}"
-    )
     says("1 for their start time, as after a requeue (BeginTime)")
     says(
         "1 for ever, as a job that they depend on failed (DependencyNeverSatisfied): "
@@ -125,12 +132,12 @@ def test_why_jobs_wait(
     )
 
     cluster.run("scancel", blocker)
-    # The last two jobs need no help.
-    wait_for(lambda: len(pending(shards)) == 6, 120, "the others ran")
+    # The other three jobs need no help.
+    wait_for(lambda: len(pending(shards)) == 5, 120, "the others ran")
     cluster.run("scontrol", "update", f"JobId={jobs[4]}", "StartTime=now")
     for line in reasons(shards):
-        if command := re.search(r"(?:run scontrol|ask the administrators to) (.*)", line):
-            cluster.run("scontrol", *command[1].replace(limit, "1-0").split())
+        if helps := re.search(r"(?:run scontrol|ask the administrators to) (.*)", line):
+            cluster.run("scontrol", *helps[1].split())
     shards.finish(run)
     check(shards, short)
     assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 8
