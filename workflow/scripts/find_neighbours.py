@@ -5,13 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from arxiv_embeddings.common.cli import run
+from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.common.files import written_beside
 from arxiv_embeddings.common.matrices import open_matrix
 from arxiv_embeddings.evaluation.neighbours import nearest_papers
 
 
 def main(arguments: argparse.Namespace) -> None:
-    nearest = nearest_papers(open_matrix(arguments.vectors))
+    vectors = open_matrix(arguments.vectors)
+    if not len(vectors):
+        report = arguments.vectors.with_suffix(".json")
+        raise InputError(f"{arguments.vectors} has no rows; {report} says why.")
+    nearest = nearest_papers(vectors)
     with written_beside(arguments.neighbours) as partial, partial.open("wb") as file:
         np.save(file, nearest, allow_pickle=False)
 
