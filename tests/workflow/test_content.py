@@ -77,7 +77,7 @@ def test_a_lost_memory_takes_no_results_for_those_of_another_config(done: Workfl
     first = done.embeddings()
     forget(done)
     cls: dict[str, Any] = {"models": [model(pooling="cls")]}
-    assert "Forced execution" in done.run("--dry-run", **cls).output
+    assert "(forced execution)" in done.run("--dry-run", **cls).output
     assert done.run(**cls).jobs == {"find_vectors": 1, "embed_shard": 3, "merge_vectors": 1}
     second = done.embeddings()
     assert not np.allclose(first, second)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -60,8 +61,18 @@ def test_dry_run_of_a_fresh_clone_says_what_it_can(fresh: Workflow) -> None:
     """How many shards there are is known once the vectors are looked up."""
     (fresh.folder / "resources/snapshot.json").unlink()
     output = fresh.run("--dry-run", sample={"size": 10_000}, shards={"size": 1_000}).output
-    assert "Looking up the vectors of minilm" in output
+    found = re.findall(r"^(\w+): .* \(missing output files.*\)$", output, re.MULTILINE)
+    assert found == [
+        "filter_papers",
+        "sample_papers",
+        "fetch_model",
+        "find_vectors",
+        "merge_vectors",
+    ]
+    assert "A run would stop before its first job. snapshot: there is no" in output
     assert "The run involves checkpoint jobs" in output
+    commands = fresh.run("--dry-run", "--printshellcmds").output
+    assert 'python3 "$SCRIPTS/filter_papers.py"' in commands
 
 
 def test_another_size_embeds_only_what_is_new(done: Workflow) -> None:
