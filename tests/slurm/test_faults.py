@@ -104,7 +104,8 @@ def suspend_shards(folder: Path) -> None:
 def test_a_shard_over_its_time_limit_gets_more_time_and_resumes(
     long_shard: SlurmWorkflow, long: Prepared
 ) -> None:
-    run = long_shard.start("embed_shard:runtime=1 if attempt == 1 else 10", **LONG)
+    # The first chunk must be saved before this limit, also on a busy machine.
+    run = long_shard.start("embed_shard:runtime=3 if attempt == 1 else 10", **LONG)
     long_shard.wait_for_chunk()
     suspend_shards(long_shard.folder)
     output = long_shard.finish(run).output
