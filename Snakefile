@@ -81,10 +81,6 @@ rule all:
         ),
 
 
-# Of a dry run (run.smk).
-JOB_LIST = dry_run.JobList([rule.name for rule in workflow.rules], missing_snapshot())
-
-
 onstart:
     or_stop(check_snapshot, config["snapshot"], INPUT_FOLDERS, FORMAT)
     print(

@@ -4,8 +4,9 @@
 
 Runs the workflow's scripts, each in its own process, one after another. Steps are called as the workflow calls its files:
 ``umap-300`` and ``umap-2`` are reductions, ``pca-300/ward`` is a clustering with its scores and intervals, ``neighbours``
-finds the nearest papers, ``map/pca-2`` and ``space`` are scores. A step that exceeds the time limit is stopped and reported. The table is written after each step to
-TABLE.md and TABLE.json; rows of earlier runs on the same papers are kept, so the steps can be measured one by one.
+finds the nearest papers, ``map/pca-2`` and ``space`` are scores. A step that exceeds the time limit is stopped and
+reported. The table is written after each step to TABLE.md and TABLE.json; rows of earlier runs on the same papers are
+kept, so the steps can be measured one by one.
 """
 
 import argparse

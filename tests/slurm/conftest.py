@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,36 +185,36 @@ class Prepared(NamedTuple):
     embeddings: np.ndarray
 
 
-def prepare(folder: Path, records: int, settings: dict[str, Any]) -> None:
+Prepare = Callable[[str, int, dict[str, Any]], Prepared]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepare:
     """Run the workflow on this machine without SLURM, keep its embeddings as expected, and remove its shards."""
-    workflow = with_snapshot(folder, records)
-    workflow.run(**settings)
-    (workflow.results / "minilm/embeddings.npy").rename(folder / "expected.npy")
-    shutil.rmtree(workflow.results / "minilm")
 
+    def prepare(name: str, records: int, settings: dict[str, Any]) -> Prepared:
+        def build(folder: Path) -> None:
+            workflow = with_snapshot(folder, records)
+            workflow.run(**settings)
+            (workflow.results / "minilm/embeddings.npy").rename(folder / "expected.npy")
+            shutil.rmtree(workflow.results / "minilm")
 
-def prepared(folder: Path) -> Prepared:
-    return Prepared(Workflow(folder), np.load(folder / "expected.npy"))
+        folder = built_once(tmp_path_factory, worker_id, name, build)
+        return Prepared(Workflow(folder), np.load(folder / "expected.npy"))
+
+    return prepare
 
 
 @pytest.fixture(scope="session")
-def short(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
+def short(prepared: Prepare) -> Prepared:
     """Eight shards of one or two seconds."""
-
-    def build(folder: Path) -> None:
-        prepare(folder, 300, SHORT)
-
-    return prepared(built_once(tmp_path_factory, worker_id, "short", build))
+    return prepared("short", 300, SHORT)
 
 
 @pytest.fixture(scope="session")
-def long(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Prepared:
+def long(prepared: Prepare) -> Prepared:
     """One shard of half a minute or more, in three chunks."""
-
-    def build(folder: Path) -> None:
-        prepare(folder, 2_200, LONG)
-
-    return prepared(built_once(tmp_path_factory, worker_id, "long", build))
+    return prepared("long", 2_200, LONG)
 
 
 @pytest.fixture

@@ -69,10 +69,10 @@ def test_a_change_runs_only_its_own_cells(evaluated: Workflow, tmp_path: Path) -
     done = evaluated.copy(tmp_path)
     assert done.run(TARGET, **config()).jobs == {}
     # The larger sample begins with the same papers, so no cell changes.
-    grown = done.run(TARGET, **config(70))
-    expected = {"find_vectors", "embed_shard", "merge_vectors", "select_papers"}
-    # Snakemake plans the comparison before it knows that no cell changes, and may then run it; it takes seconds.
-    assert set(grown.jobs) - {"compare_models"} == expected, grown.output
+    # One core: where two models are selected within a second, Snakemake may also compare them again, which takes seconds.
+    assert set(done.run(TARGET, "--cores", "1", **config(70)).jobs) == {
+        *("find_vectors", "embed_shard", "merge_vectors", "select_papers"),
+    }
     jobs = done.run(TARGET, **config(70, clusterings=["kmeans", "ward"])).jobs
     assert jobs == {"cluster_papers": 4, "compare_models": 1}
     settings = {"pca": {"whiten": True}}

@@ -74,6 +74,13 @@ LEVELS = derived.levels(config["corpus"])
 GRID_OPTIONS = grid.grid_options(list(MODELS), EVALUATION, str(RESULTS))
 MAP_OPTIONS = grid.map_options(list(MODELS), EVALUATION, str(RESULTS))
 FILTER_REPORT = RESULTS / "filter.json"
+# Of a model, without its ending: the map of its figures, its page to explore and its dataset.
+FIRST_MAP = f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}"
+# Of a model, in the order of the cells.
+CLUSTERS = [
+    f"<results>/{{model}}/evaluation/cells/{reduction}/{clustering}.parquet"
+    for reduction, clustering in CELLS
+]
 
 
 wildcard_constraints:
@@ -108,6 +115,15 @@ def selection_of(wildcards):
 def selection_sum(wildcards):
     """Return the sha256 of the vectors and labels that take part in the evaluation of the model."""
     return json.loads(Path(selection_of(wildcards)).read_text())["sha256"]
+
+
+def cluster_options(separator):
+    """Return a function for the options of a script that takes the names and the clusters of all cells."""
+    return lambda wildcards, input: [
+        option
+        for cell, file in zip(CELLS, input.clusters)
+        for option in ("--clusters", separator.join(cell), file)
+    ]
 
 
 def model_source(model):

@@ -7,12 +7,9 @@ rule make_dataset:
         papers="<results>/{model}/papers.parquet",
         embeddings="<results>/{model}/embeddings.npy",
         manifest="<results>/{model}/manifest.json",
-        map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
-        map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
-        clusters=[
-            f"<results>/{{model}}/evaluation/cells/{reduction}/{clustering}.parquet"
-            for reduction, clustering in CELLS
-        ],
+        map=f"{FIRST_MAP}.npy",
+        map_report=f"{FIRST_MAP}.json",
+        clusters=CLUSTERS,
     output:
         dataset="<results>/{model}/dataset/papers.parquet",
         card="<results>/{model}/dataset/README.md",
@@ -28,11 +25,7 @@ rule make_dataset:
         runtime="60m",
     params:
         name=CORPUS,
-        clusters=lambda wildcards, input: [
-            option
-            for (reduction, clustering), file in zip(CELLS, input.clusters)
-            for option in ("--clusters", f"{reduction} {clustering}", file)
-        ],
+        clusters=cluster_options(" "),
     message:
         "Writing the dataset of {wildcards.model}"
     shell:

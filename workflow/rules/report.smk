@@ -31,8 +31,8 @@ rule draw_model:
     input:
         papers="<results>/{model}/papers.parquet",
         manifest="<results>/{model}/manifest.json",
-        map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
-        map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
+        map=f"{FIRST_MAP}.npy",
+        map_report=f"{FIRST_MAP}.json",
         grid="<results>/comparison/grid.parquet",
         tokens="<results>/{model}/evaluation/tokens.parquet",
     output:
@@ -66,12 +66,9 @@ rule make_explorer:
     input:
         papers="<results>/{model}/papers.parquet",
         neighbours="<results>/{model}/evaluation/neighbours.npy",
-        map=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.npy",
-        map_report=f"<results>/{{model}}/evaluation/reductions/{MAPS[0]}.json",
-        clusters=[
-            f"<results>/{{model}}/evaluation/cells/{reduction}/{clustering}.parquet"
-            for reduction, clustering in CELLS
-        ],
+        map=f"{FIRST_MAP}.npy",
+        map_report=f"{FIRST_MAP}.json",
+        clusters=CLUSTERS,
     output:
         in_report(
             "<results>/{model}/evaluation/explorer.html", "explorer", "interactive map"
@@ -88,11 +85,7 @@ rule make_explorer:
         runtime="30m",
     params:
         link=rule_values.paper_link(FORMAT),
-        clusters=lambda wildcards, input: [
-            option
-            for (reduction, clustering), file in zip(CELLS, input.clusters)
-            for option in ("--clusters", f"{reduction}, {clustering}", file)
-        ],
+        clusters=cluster_options(", "),
     message:
         "Making the interactive map of {wildcards.model}"
     shell:

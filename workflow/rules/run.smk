@@ -1,5 +1,7 @@
 # A run uses one config, and its outputs are checked by their content. This file contains no rules.
 
+import functools
+
 from snakemake.logging import logger
 
 from arxiv_embeddings.common import dry_run
@@ -35,9 +37,7 @@ def begin_run(wildcards):
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(map(str, OUTDATED))
         if workflow.dryrun:
-            # With -p, Snakemake prints the jobs and their commands itself.
-            if not workflow.output_settings.printshellcmds:
-                logger.addFilter(JOB_LIST)
+            list_jobs()
         else:
             if future := currency.end_future(RESULTS, Path("resources/models")):
                 print(
@@ -48,13 +48,19 @@ def begin_run(wildcards):
     return []
 
 
-def missing_snapshot():
-    """Return why a run would stop before its first job; "" if the snapshot is there."""
+@functools.cache
+def list_jobs():
+    """Let a dry run print one line for each job, and why a run would stop before the first one."""
+    if workflow.output_settings.printshellcmds:
+        # Snakemake prints the jobs with their commands.
+        return
+    note = ""
     try:
         check_snapshot(config["snapshot"], INPUT_FOLDERS, FORMAT)
     except InputError as error:
-        return f"A run would stop before its first job. {error}"
-    return ""
+        note = f"A run would stop before its first job. {error}"
+    names = [rule.name for rule in workflow.rules]
+    logger.addFilter(dry_run.JobList(names, note))
 
 
 def report_edits():

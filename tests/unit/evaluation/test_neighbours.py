@@ -74,6 +74,15 @@ def test_a_paper_is_not_its_own_neighbour_even_among_copies() -> None:
         assert sorted(rows) == [row for row in range(first, first + 5) if row != query]
 
 
+def test_vectors_that_were_omitted_are_reported(tmp_path: Path, script: Script) -> None:
+    np.save(tmp_path / "none.npy", np.empty((0, 6), np.float32))
+    target = tmp_path / "neighbours.npy"
+    done = script("find_neighbours.py", "--vectors", tmp_path / "none.npy", "--neighbours", target)
+    assert done.returncode == 1
+    assert f"none.npy has no rows; {tmp_path}/none.json says why." in done.stdout
+    assert not target.exists()
+
+
 @pytest.mark.parametrize("papers", [5, 70])
 def test_the_command_writes_the_neighbours_of_all_papers(
     tmp_path: Path, script: Script, papers: int
