@@ -98,6 +98,9 @@ def test_the_command_writes_the_neighbours_of_all_papers(
     np.testing.assert_array_equal(found[:, :3], nearest_by_cosine(matrix, np.arange(papers), 3))
     with pytest.raises(InputError, match="not the neighbours of 71 papers"):
         read_neighbours(target, 71)
+    np.save(target, found.astype(np.float32))
+    with pytest.raises(InputError, match="contains float32 numbers"):
+        read_neighbours(target, papers)
     target.write_bytes(target.read_bytes()[:100])
     with pytest.raises(InputError, match="cannot be read"):
         read_neighbours(target, papers)

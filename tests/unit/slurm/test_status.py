@@ -115,7 +115,7 @@ def test_status_says_which_shards_make_no_progress(folder: Path) -> None:
 def test_status_says_why_jobs_wait(folder: Path) -> None:
     jobs = [queued(0, "PENDING", reason="JobHeldUser", job_id="11")]
     jobs += [queued(n, "PENDING", reason="Resources", job_id=str(11 + n)) for n in (1, 2, 3)]
-    jobs += [queued(n, "PENDING", reason="JobHeldUser", job_id=str(11 + n)) for n in (5, 4)]
+    jobs += [queued(n, "PENDING", reason="JobHeldUser", job_id=str(20 - n)) for n in (4, 5)]
     jobs += [queued(6, "COMPLETING"), queued(6, "PENDING", reason="Licenses")]
     lines = status_lines(planned_in(folder), jobs, START + 5)
     assert lines[5:8] == [
