@@ -494,13 +494,14 @@ class Cluster:
     def _start_mariadbd(self) -> None:
         folder = self.folder / "mariadbd"
         options = ["--no-defaults", "--user=root", f"--datadir={folder}/data"]
+        # A database that starts deletes the temporary tables of all others in its folder for them.
+        options.append(f"--tmpdir={folder}")
         # Root needs no password, and other users have no access.
         authentication = ["--auth-root-authentication-method=socket", "--skip-test-db"]
         self.run("mariadb-install-db", *options, *authentication)
         command = [
             "mariadbd",
             *options,
-            f"--tmpdir={folder}",
             f"--pid-file={folder}/pid",
             f"--socket={folder}/socket",
             "--skip-networking",

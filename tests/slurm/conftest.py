@@ -24,11 +24,12 @@ GPUS = 4
 SHORT: dict[str, Any] = {"sample": {"size": 80}, "shards": {"size": 10}}
 # One shard per GPU.
 FEW: dict[str, Any] = {**SHORT, "sample": {"size": 40}}
-# One shard of half a minute or more, in several chunks, so that a test can interrupt it.
+TWO: dict[str, Any] = {**SHORT, "sample": {"size": 20}}
+# One shard of a quarter of a minute or more, in several chunks, so that a test can interrupt it.
 LONG: dict[str, Any] = {
     "sample": {"size": 700},
     "shards": {"size": 700},
-    "models": [model(max_length=256)],
+    "models": [model(max_length=128)],
 }
 
 
@@ -213,7 +214,7 @@ def short(prepared: Prepare) -> Prepared:
 
 @pytest.fixture(scope="session")
 def long(prepared: Prepare) -> Prepared:
-    """One shard of half a minute or more, in three chunks."""
+    """One shard of a quarter of a minute or more, in three chunks."""
     return prepared("long", 2_200, LONG)
 
 

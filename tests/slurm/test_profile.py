@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from arxiv_embeddings.slurm import site
-from slurm.conftest import FEW, Prepared, SlurmWorkflow, check, fill, mounted
+from slurm.conftest import TWO, Prepared, SlurmWorkflow, check, fill, mounted
 from support.running import ROOT
 
 # A submit filter of a site.
@@ -23,7 +23,7 @@ exec /usr/bin/sbatch "$@"
 
 def test_gres_keeps_the_limit_of_gpu_jobs(shards: SlurmWorkflow) -> None:
     shards.env["EMBED_GRES"] = "gpu:a100:1"
-    shards.finish(shards.start("--resources", "gpu_jobs=1", **{**FEW, "sample": {"size": 20}}))
+    shards.finish(shards.start("--resources", "gpu_jobs=1", **TWO))
     attempts = shards.attempts()
     assert {attempt.gpus for attempt in attempts} == {1}
     assert len(attempts) == 2
@@ -62,9 +62,9 @@ def test_python_packages_of_a_site_and_an_unusable_home_have_no_effect(
     command = shards.command
     # The same options as in the first line of .venv/bin/snakemake.
     shards.command = lambda *options: [sys.executable, "-Es", *command(*options)[1:]]  # type: ignore[method-assign]
-    output = shards.finish(shards.start(**FEW)).output
+    output = shards.finish(shards.start(**TWO)).output
     assert "Traceback" not in output
-    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 2
     check(shards, short)
 
 
@@ -72,9 +72,9 @@ def test_an_input_dated_in_the_future_costs_nothing(shards: SlurmWorkflow) -> No
     """Snakemake would compute every shard, judge it older than its input, and delete it, three times."""
     drawn = shards.results / "drawn.parquet"
     os.utime(drawn, (time.time() + 3600,) * 2)
-    output = shards.finish(shards.start(**FEW)).output
+    output = shards.finish(shards.start(**TWO)).output
     assert "1 results were dated in the future. Their times were set to now." in output
-    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 2
 
 
 @pytest.mark.parametrize("what", ["type of GPU", "feature"])
@@ -82,7 +82,7 @@ def test_an_unknown_type_or_feature_is_reported(what: str, shards: SlurmWorkflow
     options = ["embed_shard:constraint='v100'"] if what == "feature" else []
     if what == "type of GPU":
         shards.env["EMBED_GRES"] = "gpu:v100:1"
-    output = shards.finish(shards.start(*options, **FEW), code=1).output
+    output = shards.finish(shards.start(*options, **TWO), code=1).output
     assert "No job was submitted:\nembed_shard: sbatch would refuse its jobs (" in output
     reasons = {
         "type of GPU": "Requested node configuration is not available",
@@ -118,20 +118,20 @@ def test_a_site_that_refuses_mem(shards: SlurmWorkflow, short: Prepared, tmp_pat
     sbatch.write_text(NO_MEM)
     sbatch.chmod(0o755)
     shards.env["PATH"] = f"{sbatch.parent}:{shards.env['PATH']}"
-    output = shards.finish(shards.start(**FEW), code=1).output
+    output = shards.finish(shards.start(**TWO), code=1).output
     assert "sbatch would refuse its jobs (--mem is not allowed here)" in output
     shards.env["EMBED_NO_MEM"] = "yes"
     for partition in ("cpu", "gpu"):
         shards.cluster.run("scontrol", "update", f"PartitionName={partition}", "DefMemPerCPU=8000")
     try:
-        output = shards.finish(shards.start(**FEW)).output
+        output = shards.finish(shards.start(**TWO)).output
     finally:
         for partition in ("cpu", "gpu"):
             shards.cluster.run(
                 "scontrol", "update", f"PartitionName={partition}", "DefMemPerCPU=500"
             )
     assert "No job memory information" not in output
-    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 4
+    assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 2
     check(shards, short)
 
 

@@ -266,11 +266,11 @@ def test_minilm_gives_the_vectors_of_sentence_transformers_on_real_papers(
     minilm: Path, real_snapshot: Path
 ) -> None:
     torch.set_num_threads(os.cpu_count() or 1)
-    papers = topics(real_snapshot, 200)
+    papers = topics(real_snapshot, 64)
     reference = SentenceTransformer(str(minilm), device="cpu")
     reference.max_seq_length = 256
     vectors = encode(load(minilm, max_length=256), papers)
-    assert vectors.shape == (200, 384)
+    assert vectors.shape == (64, 384)
     assert vectors.dtype == np.float32
     assert cosines(vectors, reference.encode(papers)).min() >= 0.999999
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
@@ -331,7 +331,7 @@ def test_mean_equals_the_notebooks_with_batches_of_one_but_not_of_32(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("max_length", [8, 128, 512])
+@pytest.mark.parametrize("max_length", [8, 512])
 @pytest.mark.parametrize(("kind", "pooling"), KINDS)
 def test_vectors_depend_only_on_the_text(
     folders: dict[str, Path],
