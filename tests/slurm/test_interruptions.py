@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from slurm.cluster import wait_for
-from slurm.conftest import FEW, GPUS, LONG, Prepared, SlurmWorkflow, assert_resumed, check
+from slurm.conftest import FEW, GPUS, LONG, TWO, Prepared, SlurmWorkflow, assert_resumed, check
 
 
 def test_the_shards_of_a_lost_node_run_on_the_other_node(
@@ -54,8 +54,8 @@ def test_a_preempted_shard_resumes_after_its_requeue(
 def test_snakemake_is_killed_and_restarted(
     shards: SlurmWorkflow, short: Prepared, wait: bool
 ) -> None:
-    run = shards.start(**FEW)
-    shards.wait_for_running(4)
+    run = shards.start(**TWO)
+    shards.wait_for_running(2)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     assert "its process is gone" in shards.status()
@@ -65,7 +65,7 @@ def test_snakemake_is_killed_and_restarted(
             piece.verify()
     unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
     assert unlock.returncode == 0, unlock.stderr
-    shards.finish(shards.start(**FEW))
+    shards.finish(shards.start(**TWO))
     assert "it succeeded" in shards.status()
     wait_for(lambda: not shards.cluster.run("squeue", "--noheader"), 180, "no job is left")
     check(shards, short)
@@ -76,8 +76,8 @@ def test_a_run_is_ended_from_the_terminal(
     shards: SlurmWorkflow, short: Prepared, number: signal.Signals
 ) -> None:
     """Ctrl-C cancels the jobs; a closed terminal does not. In both cases the next run completes."""
-    run = shards.start(**FEW)
-    shards.wait_for_running(4)
+    run = shards.start(**TWO)
+    shards.wait_for_running(2)
     run.send_signal(number)
     run.wait(timeout=120)
     assert run.returncode != 0
@@ -89,7 +89,7 @@ def test_a_run_is_ended_from_the_terminal(
         assert shards.pieces()
     unlock = subprocess.run(shards.command("--unlock"), env=shards.env, capture_output=True)
     assert unlock.returncode == 0, unlock.stderr
-    shards.finish(shards.start(**FEW))
+    shards.finish(shards.start(**TWO))
     check(shards, short)
 
 
@@ -98,8 +98,8 @@ def test_slurmctld_is_temporarily_unavailable(shards: SlurmWorkflow, short: Prep
 
     slurmctld is frozen, not restarted: slurmctld 22.05 does not free the GPUs of jobs that ran during its restart.
     """
-    run = shards.start(**FEW)
-    shards.wait_for_running(4)
+    run = shards.start(**TWO)
+    shards.wait_for_running(2)
     shards.cluster.freeze_slurmctld()
     log = shards.folder / "run.log"
     try:
