@@ -18,9 +18,10 @@ from ..checkpoint.tokenizer import Tokenizer
 from ..checkpoint.weights import check_sizes, in_float32, load_model, try_out
 from ..common.errors import InputError
 from ..config.encoder_settings import EncoderSettings
+from . import compiled
 from .batches import plan_batches, plan_rows
 from .devices import choose_dtype
-from .packed import NotPackableError, PackedModel, Row, pack
+from .packed import TRIAL_LENGTHS, NotPackableError, PackedModel, Row, pack
 from .pooling import finish, pool, pool_row
 from .slots import Slots, copy_to_host
 
@@ -60,7 +61,6 @@ class Encoder:
 
     Attributes:
         dimensions: number of components of a vector.
-        attention: how attention ignores padding and other texts, for the log and the manifest.
     """
 
     def __init__(
@@ -108,19 +108,42 @@ class Encoder:
             for module in self._model.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.to(dtype)
-        if self._packed:
-            self.attention = "each text alone, without padding"
-        else:
-            self.attention = "causal, unmasked" if self._causal else "masked where lengths differ"
+        self._compiled = False
         self.dimensions = check_dimensions(settings, hidden_size, self._dense)
 
+    @property
+    def attention(self) -> str:
+        """How attention ignores padding and other texts, and if layers are compiled, for the log and the manifest."""
+        if self._packed is None:
+            return "causal, unmasked" if self._causal else "masked where lengths differ"
+        return "each text alone, without padding" + ", compiled layers" * self._compiled
+
+    def compile_layers(self) -> None:
+        """Compile the layers for rows of one shape; see compiled.py. Does nothing where there are no such rows.
+
+        If it fails, the log says why, and the encoder works as before. To be called before threads use any encoder.
+        """
+        if self._packed is None or self.device.type not in ONE_SHAPE_ON:
+            return
+        packed, size = self._packed, self._row_size()
+        # As many as fit, so that the kernels compute all parts of a row.
+        times = min(size[0] // sum(TRIAL_LENGTHS), size[1] // len(TRIAL_LENGTHS))
+        with torch.inference_mode(), self._autocast(), self._current():
+            self._compiled = compiled.compile_layers(
+                self._model, lambda: packed.trial_states(Row(*size, self._longest), times)
+            )
+
     def copy_on(self, device: torch.device) -> Self:
-        """Return a copy of the encoder, with its own weights, on another device of the same type."""
+        """Return a copy of the encoder, with its own weights, on another device of the same type.
+
+        The layers of the copy are not compiled.
+        """
         other = copy.copy(self)
         other.device, other._model = device, copy.deepcopy(self._model).to(device)
         other._dense = copy.deepcopy(self._dense).to(device)
         other._packed = self._packed and self._packed.on_copy(other._model)
         other._slots = None
+        other._compiled = False
         return other
 
     def encode(
@@ -287,6 +310,11 @@ class Encoder:
             )
         self._tokens_per_batch = whole // 2
         self._slots = None
+        if self._compiled:
+            # They were compiled for the longer rows.
+            compiled.uncompile(self._model)
+            self._compiled = False
+            log.warning("Out of memory: layers are not compiled from here on.")
         log.warning("Out of memory: continuing with %d tokens per batch.", self._tokens_per_batch)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -37,6 +37,8 @@ class NotPackableError(Exception):
     """Texts cannot be computed in one row. The message says why."""
 
 
+# A custom operator, so that it can be part of a compiled layer as varlen_attn can.
+@torch.library.custom_op("arxiv_embeddings::attend_text_by_text", mutates_args=())
 def _attend_text_by_text(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -57,6 +59,12 @@ def _attend_text_by_text(
     return output
 
 
+@_attend_text_by_text.register_fake
+def _(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any) -> torch.Tensor:
+    return query.new_empty((*query.shape[:2], value.shape[2]))
+
+
+@torch.compiler.assume_constant_result
 @functools.cache
 def _kernel_options() -> dict[str, Any]:
     """Return the options of varlen_attn that this version of torch has.
@@ -166,7 +174,7 @@ class PackedModel:
         self._token_types = "token_type_ids" in parameters
         self._first_position = _first_position(model)
         own = model.config._attn_implementation
-        alone = [self._alone(tokens) for tokens in self._trial_texts()]
+        alone = torch.cat([self._alone(tokens) for tokens in self._trial_texts()])
         try:
             model.set_attn_implementation(ATTENTION)
             self._compare(alone)
@@ -220,19 +228,22 @@ class PackedModel:
             states: torch.Tensor = self.model(input_ids=tokens[None]).last_hidden_state[0]
         return states.float()
 
-    def _compare(self, alone: Sequence[torch.Tensor]) -> None:
-        device = self.model.device
+    def _compare(self, alone: torch.Tensor) -> None:
         row = Row(sum(TRIAL_LENGTHS), len(TRIAL_LENGTHS), max(TRIAL_LENGTHS))
-        row.fill([tokens.tolist() for tokens in self._trial_texts()])
+        packed = self.trial_states(row, 1).float()
+        cosine = torch.nn.functional.cosine_similarity(packed, alone, dim=1).min()
+        # A comparison with NaN is false.
+        if not cosine >= LEAST_COSINE[self.model.device.type]:
+            raise NotPackableError(
+                f"in a trial, a text beside others had other states than alone (cosine {cosine:.4f})"
+            )
+
+    def trial_states(self, row: "Row", times: int) -> torch.Tensor:
+        """Return the hidden states (tokens, d) of the texts of the trial, so many times in ``row``."""
+        row.fill([tokens.tolist() for tokens in self._trial_texts()] * times)
+        numbers = torch.from_numpy(row.numbers).to(self.model.device)
         with torch.inference_mode():
-            packed = self(*row.parts(torch.from_numpy(row.numbers).to(device))).float()
-        for own, expected in zip(torch.split(packed, TRIAL_LENGTHS), alone, strict=True):
-            cosine = torch.nn.functional.cosine_similarity(own, expected, dim=1).min()
-            # A comparison with NaN is false.
-            if not cosine >= LEAST_COSINE[device.type]:
-                raise NotPackableError(
-                    f"in a trial, a text beside others had other states than alone (cosine {cosine:.4f})"
-                )
+            return self(*row.parts(numbers))[: times * sum(TRIAL_LENGTHS)]
 
 
 def pack(model: transformers.PreTrainedModel, longest: int, device: torch.device) -> PackedModel:

@@ -1,0 +1,118 @@
+"""Compiling the layers of a model for rows of one shape, which fuses what stands between the matrix products.
+
+The layers of a model share their code, so the first one is compiled and the others use the result
+(https://docs.pytorch.org/tutorials/recipes/regional_compilation.html). Not run on a GPU so far.
+
+torch's compiler is not safe with threads (https://github.com/pytorch/pytorch/issues/118260). So layers are compiled
+before the threads of a job begin, and nothing is compiled later: a call that does not fit what was compiled (another
+shape, or a global setting of torch that another thread changes while it loads a model) is computed uncompiled.
+
+CUDA graphs are left out: torch's fail with threads (https://github.com/pytorch/pytorch/issues/123177), and a row of
+32,768 tokens computes for so long that starting its kernels costs little.
+"""
+
+import atexit
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+log = logging.getLogger(__name__)
+
+# Estimated, not measured on a GPU: the first compilation takes 30 s, a later one with its result in the cache 10 s, and
+# compiling saves an H100 2 of 4.6 microseconds a token of Qwen3-Embedding-0.6B, so 30 s are 75,000 papers of 200 tokens
+# and 10 s are 25,000. In between, so that a run of few shards does not lose much and one of many gains.
+LEAST_PAPERS = 50_000
+# A model has at most this many kinds of layers (windows and full attention, for example). If each layer differed,
+# compiling all of them would take minutes.
+KINDS = 4
+# One thread compiles: processes of torch's compiler would import torch again and need more memory than the job asked for.
+# A layer that cannot be compiled as a whole is an error, so that nothing stays uncompiled without a message.
+HOW: dict[str, Any] = {"dynamic": False, "fullgraph": True, "options": {"compile_threads": 1}}
+# Least cosine between the states of a token from compiled and uncompiled layers.
+LEAST_COSINE = {torch.float32: 0.99999, torch.bfloat16: 0.99, torch.float16: 0.99}
+
+
+class NotCompiledError(Exception):
+    """Layers cannot be used compiled. The message says why."""
+
+
+def worth_compiling(papers: int, devices: int) -> bool:
+    """Return whether so many papers are worth it. Devices compile one after another and share the papers."""
+    return papers >= LEAST_PAPERS * devices**2
+
+
+def keep_in(folder: Path) -> None:
+    """Keep what this process compiles in ``folder``, so that later jobs compile in less time.
+
+    Jobs may share it: torch's compiler writes a file beside and renames it, and finds it by a hash of all that it
+    depends on. Triton's own cache can fail on a network file system (https://github.com/triton-lang/triton/issues/11512),
+    so it is a folder of this process; torch's cache contains the kernels as well.
+    """
+    own = tempfile.mkdtemp(prefix="triton-")
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    os.environ.update(TORCHINDUCTOR_CACHE_DIR=str(folder.absolute()), TRITON_CACHE_DIR=own)
+
+
+def compile_layers(
+    model: transformers.PreTrainedModel, states: Callable[[], torch.Tensor]
+) -> bool:
+    """Compile the layers of ``model`` and return whether they compute the same as before.
+
+    If they do not, or if anything fails, the layers are left uncompiled, and the log says why.
+
+    Args:
+        model: on its device. A copy of it has uncompiled layers.
+        states: computes hidden states (tokens, d) with the model, in the shape and the dtype of all later calls.
+    """
+    layers = [it for it in model.modules() if isinstance(it, GradientCheckpointingLayer)]
+    # Each device counts towards the limit.
+    limit = KINDS * max(1, torch.cuda.device_count())
+    try:
+        if not layers:
+            raise NotCompiledError("transformers does not mark its layers")
+        expected = states()
+        torch.compiler.set_stance("default")
+        for layer in layers:
+            layer.compile(recompile_limit=limit, **HOW)
+        _compare(states(), expected)
+    # A compiler may raise anything. If memory ran out, the rows without compiling show whether they fit.
+    except Exception as error:
+        uncompile(model)
+        log.warning("Layers are not compiled on %s, because %s", model.device, _reason(error))
+        return False
+    finally:
+        torch.compiler.set_stance("eager_on_recompile")
+    return True
+
+
+def uncompile(model: transformers.PreTrainedModel) -> None:
+    """Let ``model`` compute with uncompiled layers."""
+    for module in model.modules():
+        module._compiled_call_impl = None
+
+
+def _compare(found: torch.Tensor, expected: torch.Tensor) -> None:
+    least = LEAST_COSINE[expected.dtype]
+    # On the CPU, because a GPU may be short of memory for float32.
+    cosine = torch.cosine_similarity(found.cpu().float(), expected.cpu().float(), dim=1).min()
+    # A comparison with NaN is false.
+    if not cosine >= least:
+        raise NotCompiledError(
+            f"in a trial, they computed other states than uncompiled (cosine {cosine:.4f})"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of an error in one line: those of compilers have many, and the first says most."""
+    if isinstance(error, NotCompiledError):
+        return f"{error}."
+    first = next(iter(str(error).strip().splitlines()), "")
+    return f"it failed: {type(error).__name__}: {first}"
