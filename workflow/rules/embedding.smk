@@ -69,6 +69,7 @@ rule embed_shard:
         " --encoder {params.encoder:q} --device {resources.device} --gpus {resources.gpu}"
         " --threads {threads} --tokens-per-batch {resources.tokens_per_batch}"
         " --no-progress-minutes {resources.no_progress_minutes}"
+        " --compiled resources/compiled/{wildcards.model}"
         " --store {params.store:q} --done {output:q} --log {log:q}"
 
 

@@ -21,6 +21,7 @@ from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.common.versions import versions
 from arxiv_embeddings.common.watchdog import Watchdog
 from arxiv_embeddings.config.encoder_settings import EncoderSettings
+from arxiv_embeddings.embedding.compiled import keep_in, worth_compiling
 from arxiv_embeddings.embedding.devices import choose_devices, describe
 from arxiv_embeddings.embedding.encoder import Encoder, with_dtype
 from arxiv_embeddings.embedding.self_check import SelfCheck
@@ -65,9 +66,14 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
 
         def load_encoders() -> list[Encoder]:
             encoder = Encoder(arguments.model, settings, device, arguments.tokens_per_batch)
+            encoders = [encoder, *(encoder.copy_on(other) for other in more)]
+            if arguments.compiled and worth_compiling(len(left), len(encoders)):
+                keep_in(arguments.compiled)
+                for each in encoders:
+                    each.compile_layers()
             for line in encoding_lines(about, packages, settings, encoder.attention):
                 log.info("%s", line)
-            return [encoder, *(encoder.copy_on(other) for other in more)]
+            return encoders
 
         embed_shard(
             arguments.papers,
@@ -167,6 +173,11 @@ if __name__ == "__main__":
         type=above_zero,
         default=30.0,
         help="end with an error after so long without a finished batch (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--compiled",
+        type=Path,
+        help="folder to keep compiled layers in, for jobs with many papers on a GPU; by default none are compiled",
     )
     parser.add_argument("--store", type=Path, required=True, help="folder of the vector store")
     parser.add_argument("--done", type=Path, required=True, help="JSON file to write at the end")

@@ -5,7 +5,6 @@ attention to a registered function (https://huggingface.co/docs/transformers/att
 """
 
 import copy
-import functools
 import inspect
 import itertools
 from collections.abc import Sequence
@@ -16,6 +15,12 @@ import torch
 import transformers
 
 from ..checkpoint.weights import in_float32
+
+try:
+    from torch.nn.attention import varlen
+except ImportError:
+    # Older versions of torch.
+    varlen = None  # type: ignore[assignment]
 
 ATTENTION = "one_row_of_texts"
 # Settings of windows in the configs of transformers. Attention of other kinds is found by the trial.
@@ -31,6 +36,15 @@ TRIAL_LENGTHS = [3, 26, 11]
 # of texts had 0.98. On a CPU, the trial is in float32, so only rounding differs. A second trial on a GPU, in the dtype
 # of the job, shows only that the kernel works.
 LEAST_COSINE = {"cpu": 0.99999, "cuda": 0.95}
+
+
+# One split: the sums of a text's attention must not depend on how many texts the row holds. Only the options that this
+# version of torch has, found here because a compiled layer cannot look for them.
+KERNEL_OPTIONS: dict[str, Any] = {
+    name: value
+    for name, value in {"enable_gqa": True, "num_splits": 1}.items()
+    if varlen and name in inspect.signature(varlen.varlen_attn).parameters
+}
 
 
 class NotPackableError(Exception):
@@ -64,20 +78,6 @@ def _(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any) -> t
     return query.new_empty((*query.shape[:2], value.shape[2]))
 
 
-@torch.compiler.assume_constant_result
-@functools.cache
-def _kernel_options() -> dict[str, Any]:
-    """Return the options of varlen_attn that this version of torch has.
-
-    One split: the sums of a text's attention must not depend on how many texts the row holds.
-    """
-    from torch.nn.attention.varlen import varlen_attn
-
-    options = {"enable_gqa": True, "num_splits": 1}
-    known = inspect.signature(varlen_attn).parameters
-    return {name: value for name, value in options.items() if name in known}
-
-
 def _attend(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -99,12 +99,12 @@ def _attend(
         scale: factor of the products of queries and keys.
     """
     if query.device.type == "cpu":
-        return _attend_text_by_text(query, key, value, bounds, causal, scale)
-    # Imported here because older versions of torch lack it. Not run on a GPU so far.
-    from torch.nn.attention.varlen import varlen_attn
-
+        return _attend_text_by_text(query, key, value, bounds, causal, scale)  # type: ignore[no-any-return]
+    # Not run on a GPU so far.
+    if varlen is None:
+        raise NotPackableError("this version of torch has no varlen_attn")
     window = (-1, 0) if causal else (-1, -1)
-    return varlen_attn(  # type: ignore[return-value]
+    return varlen.varlen_attn(  # type: ignore[return-value]
         query,
         key,
         value,
@@ -114,7 +114,7 @@ def _attend(
         longest,
         scale=scale,
         window_size=window,
-        **_kernel_options(),
+        **KERNEL_OPTIONS,
     )
 
 
