@@ -26,13 +26,18 @@ class Contender:
     encode: Encode
 
 
-def ours(folder: Path, dtype: str, device: torch.device, max_length: int) -> Contender:
+def ours(
+    folder: Path, dtype: str, device: torch.device, max_length: int, compiled: bool = False
+) -> Contender:
     """Return this project's encoder with the pooling that the checkpoint declares."""
     requested = EncoderSettings(max_length=max_length, normalize=True, dtype=dtype)
     settings = resolve_for(requested, folder, device)
     encoder, tokenizer = Encoder(folder, settings, device), Tokenizer(folder, settings)
     own = settings.dtype
     name = f"ours, auto ({own})" if dtype == "auto" else f"ours, {own}"
+    if compiled:
+        encoder.compile_layers()
+        name += ", compiled"
     return Contender(name, own, lambda texts: encoder.encode(tokenizer.tokenize(texts)))
 
 

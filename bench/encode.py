@@ -43,6 +43,8 @@ def candidates(
     """Yield all contenders; sentence-transformers with its default batch size and with the fastest one."""
     yield ours(folder, "float32", device, max_length)
     yield ours(folder, "auto", device, max_length)
+    if device.type == "cuda":
+        yield ours(folder, "auto", device, max_length, compiled=True)
     if importlib.util.find_spec("sentence_transformers") is None:
         print("sentence-transformers is not installed, so it is left out", flush=True)
         yield notebook(folder, device, max_length)

@@ -150,7 +150,9 @@ def test_a_layer_on_a_gpu_is_one_graph_with_the_kernel(compiler: Compiler) -> No
     assert len(compiler.runs) == 3
 
 
-@pytest.mark.parametrize("what", ["compiler", "states", "memory", "layers", "stops tracing"])
+@pytest.mark.parametrize(
+    "what", ["compiler", "states", "memory", "no layers", "kinds of layers", "stops tracing"]
+)
 def test_failures_leave_the_layers_uncompiled_and_the_log_says_why(
     what: str,
     encoder: TextEncoder,
@@ -159,7 +161,7 @@ def test_failures_leave_the_layers_uncompiled_and_the_log_says_why(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ids = encoder.tokenize(texts)
+    ids = encoder.tokenize(texts[:8])
     expected = encoder.encode(ids)
     if what == "compiler":
         compiler.error = RuntimeError("Failed to find C compiler.\nSet CC.")
@@ -170,7 +172,12 @@ def test_failures_leave_the_layers_uncompiled_and_the_log_says_why(
     elif what == "memory":
         compiler.error = torch.OutOfMemoryError("out of memory")
         reason = "out of memory"
-    elif what == "layers":
+    elif what == "kinds of layers":
+        monkeypatch.setattr(compiled, "KINDS", 1)
+        for number, layer in enumerate(encoder._model.encoder.layer):
+            layer.attention.self.scaling = 0.25 + number / 1e6
+        reason = "FailOnRecompileLimitHit"
+    elif what == "no layers":
         monkeypatch.setattr(compiled, "GradientCheckpointingLayer", torch.nn.LSTM)
         reason = "transformers does not mark the layers"
     else:
@@ -185,13 +192,14 @@ def test_failures_leave_the_layers_uncompiled_and_the_log_says_why(
         reason = "graph_break"
     with caplog.at_level(logging.WARNING):
         encoder.compile_layers()
-    [message] = caplog.messages
+    # Dynamo has a message of its own about its limit.
+    [message] = [it.message for it in caplog.records if it.name == compiled.__name__]
     assert message.startswith("Layers are not compiled on cpu (")
     assert reason in message
     assert "\n" not in message
     assert encoder.attention == PACKED
     compiler.runs.clear()
-    np.testing.assert_array_equal(encoder.encode(ids), expected)
+    assert cosines(encoder.encode(ids), expected).min() >= 0.9999999
     assert not compiler.runs
 
 
@@ -215,10 +223,9 @@ def test_out_of_memory_halves_rows_and_goes_on_uncompiled(
 
     monkeypatch.setattr(PackedModel, "__call__", small)
     assert cosines(encoder.encode(ids), expected).min() >= 0.9999999
-    assert caplog.messages[-2:] == [
-        "Out of memory: layers are not compiled from here on.",
-        f"Out of memory: continuing with {ROW // 2} tokens per batch.",
-    ]
+    assert caplog.messages[-1] == (
+        f"Out of memory: continuing with {ROW // 2} tokens per batch and uncompiled layers."
+    )
     assert encoder.attention == PACKED
     assert (len(compiler.graphs), len(compiler.runs)) == (1, 0)
 

@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from .self_check import LEAST_COSINE
 log = logging.getLogger(__name__)
 
 # Estimated, not measured on a GPU: the first compilation takes 30 s, a later one with its result in the cache 10 s, and
-# compiling saves an H100 2 of 4.6 microseconds a token of Qwen3-Embedding-0.6B, so 30 s are 75,000 papers of 200 tokens
-# and 10 s are 25,000. In between, so that a run of few shards does not lose much and one of many gains.
+# compiling saves an H100 2 of 4.6 microseconds a token of Qwen3-Embedding-0.6B. So 30 s are worth it for 75,000 papers
+# of 200 tokens and 10 s for 25,000. In between, so that a run of few shards loses little and one of many gains.
 LEAST_PAPERS = 50_000
 # A model has at most this many kinds of layers (windows and full attention, for example). If each layer differed,
 # compiling all of them would take minutes.
@@ -74,10 +75,13 @@ def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], tor
         if not layers:
             raise RuntimeError("transformers does not mark the layers of this model")
         expected = states()
+        began = time.perf_counter()
         torch.compiler.set_stance("default")
         for layer in layers:
             layer.compile(recompile_limit=limit, **HOW)
-        _compare(states(), expected)
+        found = states()
+        log.info("Compiled layers on %s in %.1f s.", model.device, time.perf_counter() - began)
+        _compare(found, expected)
     # A compiler may raise anything. If memory ran out, the rows without compiling show whether they fit.
     except Exception as error:
         uncompile(model)
@@ -97,9 +101,9 @@ def uncompile(model: transformers.PreTrainedModel) -> None:
 
 
 def _compare(found: torch.Tensor, expected: torch.Tensor) -> None:
-    # Each token must pass as vectors must: what differs more would stop the job in its self-check. In bfloat16 on a CPU,
-    # the least cosine was 0.9998 (28 layers of Qwen3's shape, random weights) and 0.9999 (MiniLM).
-    # On the CPU, because a GPU may be short of memory for float32.
+    # Each token must pass as a vector must in the self-check, which would stop the job. In bfloat16 on a CPU, the least
+    # cosine was 0.9998 (28 layers of Qwen3's shape, random weights) and 0.9999 (MiniLM).
+    # Compared on the CPU, because a GPU may be short of memory for float32.
     cosine = torch.cosine_similarity(found.cpu().float(), expected.cpu().float(), dim=1).min()
     # A comparison with NaN is false.
     if not cosine >= LEAST_COSINE:

@@ -310,11 +310,14 @@ class Encoder:
             )
         self._tokens_per_batch = whole // 2
         self._slots = None
+        log.warning(
+            "Out of memory: continuing with %d tokens per batch%s.",
+            self._tokens_per_batch,
+            " and uncompiled layers" * self._compiled,
+        )
         if self._compiled:
             # They were compiled for the longer rows.
             compiled.uncompile(self._model)
             self._compiled = False
-            log.warning("Out of memory: layers are not compiled from here on.")
-        log.warning("Out of memory: continuing with %d tokens per batch.", self._tokens_per_batch)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
