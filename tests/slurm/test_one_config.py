@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from slurm.cluster import wait_for
-from slurm.conftest import FEW, Prepared, SlurmWorkflow
+from slurm.conftest import FEW, Prepared, SlurmWorkflow, check
 from support.running import model
 
 
@@ -20,7 +20,7 @@ def test_an_edit_during_a_run_has_no_effect_and_deleted_snakemake_records_are_no
     shards.configure(**{**cls, "sample": {"size": 30, "seed": 43}})
     output = shards.finish(run).output
     assert f"{shards.folder / 'config.yaml'} was edited during this run." in output
-    np.testing.assert_allclose(shards.embeddings(), short.embeddings, atol=1e-5)
+    check(shards, short)
     manifest = json.loads((shards.results / "minilm/manifest.json").read_text())
     assert manifest["encoder"]["pooling"] == "mean"
     assert (manifest["sample"]["size"], manifest["sample"]["seed"]) == (40, 42)
@@ -31,10 +31,10 @@ def test_an_edit_during_a_run_has_no_effect_and_deleted_snakemake_records_are_no
     shutil.rmtree(shards.folder / ".snakemake")
     shards.finish(shards.start(**cls))
     assert len(shards.attempts()) == 8
-    assert not np.allclose(shards.embeddings(), short.embeddings, atol=1e-2)
+    assert not np.allclose(shards.embeddings(), short.embeddings[:40], atol=1e-2)
 
     shutil.rmtree(shards.folder / ".snakemake")
     shards.finish(shards.start(**FEW))
     # All vectors were in the store, so no GPU job was submitted.
     assert len(shards.attempts()) == 8
-    np.testing.assert_allclose(shards.embeddings(), short.embeddings, atol=1e-5)
+    check(shards, short)
