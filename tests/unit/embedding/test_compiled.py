@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -311,6 +312,25 @@ from torch._dynamo.utils import counters
 print("counted", counters["stats"]["unique_graphs"], counters["inductor"]["fxgraph_cache_hit"])
 print("triton", os.environ.get("TRITON_CACHE_DIR"))
 """
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(0o755, True), (0o775, False), (0o757, False)])
+def test_compiled_layers_are_not_kept_where_others_can_write(
+    mode: int,
+    kept: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "")
+    folder = tmp_path / "new/compiled"
+    compiled.keep_in(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    compiled.keep_in(folder)
+    assert (os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(folder)) == kept
+    assert (f"Other users can write to {folder}" in caplog.text) != kept
 
 
 def test_a_second_job_finds_what_the_first_one_compiled(

@@ -15,6 +15,7 @@ import atexit
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import textwrap
 import time
@@ -56,6 +57,12 @@ def keep_in(folder: Path) -> None:
     """
     own = tempfile.mkdtemp(prefix="triton-")
     atexit.register(shutil.rmtree, own, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = folder.stat()
+    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        # Its files are loaded as code.
+        log.warning("Other users can write to %s, so compiled layers are not kept there.", folder)
+        folder = Path(own) / "layers"
     os.environ.update(TORCHINDUCTOR_CACHE_DIR=str(folder.absolute()), TRITON_CACHE_DIR=own)
 
 
