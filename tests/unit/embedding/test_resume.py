@@ -49,6 +49,7 @@ class Job:
             threads=1,
             tokens_per_batch=None,
             no_progress_minutes=10**6,  # in the process of the tests
+            compiled=None,
             store=self.store,
             done=folder / "done.json",
         )
