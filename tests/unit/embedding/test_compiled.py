@@ -303,6 +303,18 @@ def test_few_papers_are_not_worth_compiling() -> None:
     assert not compiled.worth_compiling(4 * least - 1, 2)
 
 
+def test_a_folder_that_cannot_be_made_does_not_end_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+        monkeypatch.setenv(name, "")
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file/compiled"
+    compiled.keep_in(folder)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] != str(folder)
+    assert f"Not a directory: '{folder}', so compiled layers are not kept there." in caplog.text
+
+
 AS_ON_A_GPU = """
 from arxiv_embeddings.embedding import compiled, encoder
 encoder.PACKED_ON = encoder.ONE_SHAPE_ON = {"cpu"}

@@ -57,19 +57,25 @@ def keep_in(folder: Path) -> None:
     """
     own = tempfile.mkdtemp(prefix="triton-")
     atexit.register(shutil.rmtree, own, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = folder.stat()
-    if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    problem = None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = folder.stat()
         # Its files are loaded as code.
-        log.warning("Other users can write to %s, so compiled layers are not kept there.", folder)
+        if facts.st_uid != os.getuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            problem = f"Other users can write to {folder}"
+    except OSError as error:
+        problem = str(error)
+    if problem:
+        log.warning("%s, so compiled layers are not kept there.", problem)
         folder = Path(own) / "layers"
     os.environ.update(TORCHINDUCTOR_CACHE_DIR=str(folder.absolute()), TRITON_CACHE_DIR=own)
 
 
-def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], torch.Tensor]) -> bool:
-    """Compile the layers of ``model`` and return whether they compute the same as before.
+def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], torch.Tensor]) -> None:
+    """Compile the layers of ``model``.
 
-    If they do not, or if anything fails, the layers are left uncompiled, and the log says why.
+    If they do not compute the same as before, or if anything fails, they are left uncompiled, and the log says why.
 
     Args:
         model: on its device. A copy of it has uncompiled layers.
@@ -95,10 +101,13 @@ def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], tor
         # The messages of compilers have many lines.
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
         log.warning("Layers are not compiled on %s (%s).", model.device, reason)
-        return False
     finally:
         torch.compiler.set_stance("eager_on_recompile")
-    return True
+
+
+def is_compiled(model: transformers.PreTrainedModel) -> bool:
+    """Return whether ``model`` computes with compiled layers."""
+    return any(module._compiled_call_impl is not None for module in model.modules())
 
 
 def uncompile(model: transformers.PreTrainedModel) -> None:

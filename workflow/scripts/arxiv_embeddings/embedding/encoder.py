@@ -108,7 +108,6 @@ class Encoder:
             for module in self._model.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.to(dtype)
-        self._compiled = False
         self.dimensions = check_dimensions(settings, hidden_size, self._dense)
 
     @property
@@ -116,7 +115,8 @@ class Encoder:
         """How attention ignores padding and other texts, and if layers are compiled, for the log and the manifest."""
         if self._packed is None:
             return "causal, unmasked" if self._causal else "masked where lengths differ"
-        return "each text alone, without padding" + ", compiled layers" * self._compiled
+        layers = ", compiled layers" if compiled.is_compiled(self._model) else ""
+        return f"each text alone, without padding{layers}"
 
     def compile_layers(self) -> None:
         """Compile the layers for rows of one shape; see compiled.py. Does nothing where there are no such rows.
@@ -129,7 +129,7 @@ class Encoder:
         # As many as fit, so that the kernels compute all parts of a row.
         times = min(size[0] // sum(TRIAL_LENGTHS), size[1] // len(TRIAL_LENGTHS))
         with torch.inference_mode(), self._autocast(), self._current():
-            self._compiled = compiled.compile_layers(
+            compiled.compile_layers(
                 self._model, lambda: packed.trial_states(Row(*size, self._longest), times)
             )
 
@@ -143,7 +143,6 @@ class Encoder:
         other._dense = copy.deepcopy(self._dense).to(device)
         other._packed = self._packed and self._packed.on_copy(other._model)
         other._slots = None
-        other._compiled = False
         return other
 
     def encode(
@@ -313,11 +312,9 @@ class Encoder:
         log.warning(
             "Out of memory: continuing with %d tokens per batch%s.",
             self._tokens_per_batch,
-            " and uncompiled layers" * self._compiled,
+            " and uncompiled layers" if compiled.is_compiled(self._model) else "",
         )
-        if self._compiled:
-            # They were compiled for the longer rows.
-            compiled.uncompile(self._model)
-            self._compiled = False
+        # They were compiled for the longer rows.
+        compiled.uncompile(self._model)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
