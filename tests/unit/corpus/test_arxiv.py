@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from arxiv_embeddings.corpus.arxiv import RecordFilter, is_cut, paper_of
 from hypothesis import example, given, settings
@@ -46,11 +45,7 @@ def block_of(lines: list[bytes]) -> bytes:
 def selected(record_filter: RecordFilter, lines: list[bytes]) -> list[Fields]:
     """Return the fields of the records that are selected from ``lines`` in one block."""
     papers = record_filter.select(block_of(lines)) if lines else []
-    # Each with its line, and no other.
-    assert [parsed(line) for _, line in papers] == [
-        msgspec.structs.astuple(one) for one, _ in papers
-    ]
-    return [(paper.id, paper.title, paper.abstract, paper.categories) for paper, _ in papers]
+    return [(paper.id, paper.title, paper.abstract, paper.categories) for paper in papers]
 
 
 def is_complete(paper: Fields) -> bool:
@@ -319,8 +314,8 @@ def test_line_numbers_continue_over_blocks_and_include_blank_lines(
 
 def metadata(**fields: Any) -> tuple[Any, ...]:
     """Return the metadata of the paper of a record with these fields."""
-    ((kept, line),) = RecordFilter(()).select(record(**fields) + b"\n")
-    return paper_of(kept, line)[5:]
+    (kept,) = RecordFilter(()).select(record(**fields) + b"\n")
+    return paper_of(kept)[5:]
 
 
 NO_METADATA = ("T", None, None, None, None, None)
@@ -370,7 +365,7 @@ def test_metadata_are_those_of_the_own_line() -> None:
     lines = [record(id=str(n), doi=f"10.1/{n}", categories="cs.CL") for n in range(5)]
     lines[2] = record(id="2", categories="math.AG")
     for block in (lines, [*lines, b"", b"hello"]):
-        papers = [paper_of(*kept) for kept in RecordFilter(WANTED).select(block_of(block))]
+        papers = [paper_of(kept) for kept in RecordFilter(WANTED).select(block_of(block))]
         assert [(paper[0], paper[9]) for paper in papers] == [
             (str(n), f"10.1/{n}") for n in (0, 1, 3, 4)
         ]
@@ -378,8 +373,8 @@ def test_metadata_are_those_of_the_own_line() -> None:
 
 def test_the_abstract_is_the_topic_without_the_title() -> None:
     line = record(title=" T\n  u", abstract="  A\n b \n")
-    ((kept, _),) = RecordFilter(()).select(line + b"\n")
-    _, topic, *_, title, _, _, _, _, _ = paper_of(kept, line)
+    (kept,) = RecordFilter(()).select(line + b"\n")
+    _, topic, *_, title, _, _, _, _, _ = paper_of(kept)
     assert str(topic)[len(str(title)) + 1 :] == "  A\n b \n"
 
 
@@ -397,7 +392,7 @@ def test_any_white_space_separates_categories(
     categories: str, stored: str, parent: str, label: str
 ) -> None:
     (kept,) = RecordFilter((label,)).select(record(categories=categories) + b"\n")
-    assert paper_of(*kept)[:5] == ("0704.0001", "T A", stored, parent, label)
+    assert paper_of(kept)[:5] == ("0704.0001", "T A", stored, parent, label)
 
 
 @pytest.mark.parametrize("name", ["verbatim_snapshot", "real_snapshot"])

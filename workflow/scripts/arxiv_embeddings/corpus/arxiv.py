@@ -1,10 +1,11 @@
 """Reading the arXiv metadata snapshot: JSON lines, one record per line."""
 
+import contextlib
 import datetime
 import email.utils
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,11 @@ from .papers import METADATA_TYPES
 from .streams import PackedFile
 
 REQUIRED = ("id", "title", "abstract", "categories")
+METADATA = ("authors", "versions", "update_date", "doi", "license")
 # The beginning of the time of a version up to its year: "Mon, 12 Apr 2007 19:18:42 GMT".
 DAY = slice(16)
 # Number of days whose dates are kept.
 DAYS = 1 << 16
-
-
-class Record(msgspec.Struct, gc=False):
-    """The fields that every record must have. The parser skips the others."""
-
-    id: str
-    title: str
-    abstract: str
-    categories: str
-
-
-# A wanted record and its line.
-Wanted = tuple[Record, bytes]
 
 
 class Version(msgspec.Struct, gc=False):
@@ -42,17 +31,18 @@ class Version(msgspec.Struct, gc=False):
     created: str | None = None
 
 
-class Metadata(msgspec.Struct, gc=False):
-    """Further fields of a record, which may be missing. They are parsed for the wanted records alone."""
+class Record(msgspec.Struct, gc=False):
+    """The fields of a record that are used; the parser skips the others. Metadata may be missing."""
 
+    id: str
+    title: str
+    abstract: str
+    categories: str
     authors: str | None = None
     versions: list[Version] | None = None
     update_date: str | None = None
     doi: str | None = None
     license: str | None = None
-
-
-METADATA = msgspec.json.Decoder(Metadata)
 
 
 class RecordFilter(Tally):
@@ -67,39 +57,29 @@ class RecordFilter(Tally):
         self.lines = 0
         self._decoder = msgspec.json.Decoder(Record)
 
-    def select(self, block: bytes) -> list[Wanted]:
-        """Return the wanted records in a block of whole lines with their lines, in order, and count the others.
+    def select(self, block: bytes) -> list[Record]:
+        """Return the wanted records in a block of whole lines, in order, and count the others.
 
         The parser reads a whole block at once, but it does not tell which line a record is on, and it does
         not check the UTF-8 of the fields it skips. So its result counts only if the block is UTF-8, and each
         line is one record: every line end is between the braces of two records, and there are as many
         records as lines. All other blocks are parsed line by line.
         """
-        ends = record_ends(block)
-        if ends and is_utf8(block):
+        count = count_braced_lines(block)
+        if count and is_utf8(block):
             try:
                 records = self._decoder.decode_lines(block)
             except (msgspec.DecodeError, RecursionError):
                 pass
             else:
-                if len(records) == len(ends):
-                    return self._finish(
-                        len(ends),
-                        enumerate(records, start=self.lines + 1),
-                        lambda line: block[ends[line - 1] if line else 0 : ends[line]],
-                    )
+                if len(records) == count:
+                    return self._finish(count, enumerate(records, start=self.lines + 1))
         lines = block.removesuffix(b"\n").split(b"\n")
-        return self._finish(len(lines), self._parse_lines(lines), lines.__getitem__)
+        return self._finish(len(lines), self._parse_lines(lines))
 
-    def _finish(
-        self, count: int, records: Iterable[tuple[int, Record]], line: Callable[[int], bytes]
-    ) -> list[Wanted]:
-        """Return the wanted ones among the numbered ``records`` on the next ``count`` lines.
-
-        ``line`` returns one of these lines by its place among them, from 0.
-        """
+    def _finish(self, count: int, records: Iterable[tuple[int, Record]]) -> list[Record]:
+        """Return the wanted ones among the numbered ``records`` on the next ``count`` lines."""
         prefixes = self.prefixes
-        first = self.lines + 1
         papers = []
         for number, record in records:
             categories = record.categories
@@ -114,7 +94,7 @@ class RecordFilter(Tally):
             ):
                 self._count_incomplete(number, record)
             elif start.startswith(prefixes):
-                papers.append((record, line(number - first)))
+                papers.append(record)
             else:
                 self.other += 1
         self.lines += count
@@ -142,17 +122,16 @@ class RecordFilter(Tally):
             self.count_bad(number, "comma_in_categories")
 
 
-def record_ends(block: bytes) -> list[int]:
-    """Return the ends of the lines of ``block``; none if a line does not go from ``{`` to ``}`` and a newline."""
-    ends = []
-    start = 0
+def count_braced_lines(block: bytes) -> int:
+    """Return the number of lines of ``block``; 0 if a line does not go from ``{`` to ``}`` and a newline."""
+    count = start = 0
     while start < len(block):
         end = block.find(b"\n", start)
         if block[start] != ord("{") or end < 1 or block[end - 1] != ord("}"):
-            return []
+            return 0
         start = end + 1
-        ends.append(start)
-    return ends
+        count += 1
+    return count
 
 
 def is_utf8(data: bytes) -> bool:
@@ -167,8 +146,8 @@ def parse_untyped(line: bytes) -> Record | str:
     """Return the record on a line that the typed decoder refuses, or the reason why it is not a record.
 
     The reasons are ``not_json``, ``several_records_on_a_line``, ``not_an_object``, ``no_title``,
-    ``title_is_not_text`` and so on. A record may contain a key twice: as in ``json.loads``, the last one
-    counts, whatever the value of the first.
+    ``title_is_not_text`` and so on. Metadata of another type counts as missing. A record may contain a key
+    twice: as in ``json.loads``, the last one counts, whatever the value of the first.
     """
     try:
         content = msgspec.json.decode(line)
@@ -181,7 +160,13 @@ def parse_untyped(line: bytes) -> Record | str:
             return f"no_{name}"
         if not isinstance(content[name], str):
             return f"{name}_is_not_text"
-    return Record(**{name: content[name] for name in REQUIRED})
+    required = {name: content[name] for name in REQUIRED}
+    record = Record(**required)
+    for name in METADATA:
+        with contextlib.suppress(msgspec.ValidationError):
+            alone = msgspec.convert({**required, name: content.get(name)}, Record)
+            setattr(record, name, getattr(alone, name))
+    return record
 
 
 def has_several_records(line: bytes) -> bool:
@@ -208,8 +193,8 @@ def is_truncated(data: bytes) -> bool:
     return False
 
 
-def paper_of(record: Record, line: bytes) -> Paper:
-    """Return the paper of a record on ``line``.
+def paper_of(record: Record) -> Paper:
+    """Return the paper of a record.
 
     The topic is the unchanged title and abstract, joined by a space, so the abstract is the part of the topic
     behind the title and a space. Any white space separates categories; in the paper, this is one space.
@@ -217,7 +202,6 @@ def paper_of(record: Record, line: bytes) -> Paper:
     """
     categories = record.categories.split()
     first = categories[0]
-    more = metadata_of(line)
     return (
         record.id,
         f"{record.title} {record.abstract}",
@@ -225,28 +209,12 @@ def paper_of(record: Record, line: bytes) -> Paper:
         first.split(".", 1)[0],
         first,
         record.title,
-        more.authors or None,
-        submitted((more.versions[0].created or "")[DAY]) if more.versions else None,
-        updated(more.update_date or ""),
-        more.doi or None,
-        more.license or None,
+        record.authors or None,
+        submitted((record.versions[0].created or "")[DAY]) if record.versions else None,
+        updated(record.update_date or ""),
+        record.doi or None,
+        record.license or None,
     )
-
-
-def metadata_of(line: bytes) -> Metadata:
-    """Return the metadata of a record on ``line``; a field of another type counts as missing."""
-    try:
-        return METADATA.decode(line)
-    except msgspec.ValidationError:
-        metadata = Metadata()
-    content = msgspec.json.decode(line)
-    for name in Metadata.__struct_fields__:
-        try:
-            one = msgspec.convert({name: content.get(name)}, Metadata)
-        except msgspec.ValidationError:
-            continue
-        setattr(metadata, name, getattr(one, name))
-    return metadata
 
 
 @functools.lru_cache(DAYS)
@@ -285,13 +253,13 @@ class ArxivReader:
         Raises:
             InputError: the snapshot is unreadable or truncated.
         """
-        return itertools.starmap(paper_of, itertools.chain.from_iterable(self._wanted()))
+        return map(paper_of, itertools.chain.from_iterable(self._wanted()))
 
     def source(self) -> dict[str, Any]:
         """Return name, bytes, sha256 and packing of the snapshot. Call it after reading."""
         return self._snapshot.description()
 
-    def _wanted(self) -> Iterator[list[Wanted]]:
+    def _wanted(self) -> Iterator[list[Record]]:
         snapshot, done = self._snapshot, 0
         with Progress(snapshot.size, "bytes") as progress:
             for block in snapshot.line_blocks():

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..common.prefetch import prefetch
 from ..common.progress import Progress
 from ..config.derived import check_sample_size
 from .papers import repeated_columns
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # Small, because a shard reads whole row groups.
 ROWS_PER_GROUP = 1_000
-# About 75 MB of text. One bucket at a time is in memory.
+# About 75 MB of text. Two buckets at a time are in memory: one is sorted while the other is written.
 ROWS_PER_BUCKET = 50 * ROWS_PER_GROUP
 ROWS_READ = 16_384
 
@@ -107,28 +108,42 @@ def _distribute(
     edges = np.arange(0, len(place), ROWS_PER_BUCKET)
     buckets = [folder / f"{number}.arrow" for number in range(len(edges))]
     writers = [pa.ipc.new_stream(bucket, schema) for bucket in buckets]
-    row = 0
-    for batch in papers.iter_batches(batch_size=ROWS_READ):
-        places = place[row : row + len(batch)]
-        row += len(batch)
-        order = np.argsort(places)
-        ordered = batch.take(pa.array(order)).append_column("place", pa.array(places[order]))
-        bounds = np.append(np.searchsorted(places[order], edges), len(batch)).tolist()
-        for writer, start, stop in zip(writers, bounds[:-1], bounds[1:], strict=True):
-            if stop > start:
-                writer.write_batch(ordered.slice(start, stop - start))
-        progress.advance(len(batch))
+    with prefetch(_ordered_batches(papers, place), depth=1) as batches:
+        for batch in batches:
+            bounds = np.append(np.searchsorted(batch["place"], edges), len(batch)).tolist()
+            for writer, start, stop in zip(writers, bounds[:-1], bounds[1:], strict=True):
+                if stop > start:
+                    writer.write_batch(batch.slice(start, stop - start))
+            progress.advance(len(batch))
     for writer in writers:
         writer.close()
     return buckets
 
 
+def _ordered_batches(papers: pq.ParquetFile, place: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Yield the papers batch by batch, each sorted by a further column ``place``."""
+    row = 0
+    for batch in papers.iter_batches(batch_size=ROWS_READ):
+        places = place[row : row + len(batch)]
+        row += len(batch)
+        order = np.argsort(places)
+        yield batch.take(pa.array(order)).append_column("place", pa.array(places[order]))
+
+
 def _sort(buckets: list[Path], schema: pa.Schema, drawn_path: Path, progress: Progress) -> None:
     """Write the papers of all buckets in order, each bucket sorted by place."""
-    with pq.ParquetWriter(drawn_path, schema, **parquet_options(schema)) as writer:
-        for bucket in buckets:
-            with pa.memory_map(str(bucket)) as source, pa.ipc.open_stream(source) as stream:
-                ordered = stream.read_all().sort_by("place").drop_columns("place")
-                writer.write_table(ordered, row_group_size=ROWS_PER_GROUP)
-            bucket.unlink()
-            progress.advance(len(ordered))
+    with (
+        pq.ParquetWriter(drawn_path, schema, **parquet_options(schema)) as writer,
+        prefetch(map(_sorted_bucket, buckets), depth=1) as tables,
+    ):
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            progress.advance(len(table))
+
+
+def _sorted_bucket(bucket: Path) -> pa.Table:
+    """Return the papers of a bucket sorted by place, and remove its file."""
+    with pa.memory_map(str(bucket)) as source, pa.ipc.open_stream(source) as stream:
+        ordered = stream.read_all().sort_by("place").drop_columns("place")
+    bucket.unlink()
+    return ordered
