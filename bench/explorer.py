@@ -4,10 +4,14 @@
 
 PAPERS is a Parquet file of papers. Its rows are repeated until there are enough (compression does not see that, as
 it looks back 32 kB only), and their places are random. With --before, the page of a revision that drew with plotly is
-measured in the same run: its make_explorer.py is taken from git. Chromium draws in software, without a GPU.
+measured in the same run: its make_explorer.py is taken from git. DataMapPlot takes part where it is installed with its
+offline files (``dmp_offline_cache``); its page has the titles, but no abstracts. Chromium draws in software, without a GPU.
 """
 
 import argparse
+import functools
+import importlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -26,6 +30,8 @@ REPOSITORY = Path(__file__).parents[1]
 NEIGHBOURS = 50
 SECONDS = 6
 OPTIONS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+# What the pages look like once they have drawn: this project's, and DataMapPlot's.
+SHOWN, HIDDEN = "#map[data-shown]", "#loading[style*='display: none']"
 # Counts the frames of the browser until it is asked.
 COUNT = """() => {
   window.frames_counted = 0;
@@ -65,11 +71,25 @@ def make_page(scripts: Path, folder: Path, page: Path, *, before: bool) -> None:
     subprocess.run(command, check=True, cwd=folder, stderr=subprocess.DEVNULL)
 
 
-def measure(page: Page, file: Path) -> dict[str, float]:
-    """Open the page, then drag and zoom it for some seconds each."""
+def make_datamapplot(folder: Path, page: Path) -> None:
+    """Write DataMapPlot's page of the same papers, with the titles and the labels of both levels."""
+    papers = pq.read_table(folder / "papers.parquet")
+    levels = (papers[f"category {depth}"].to_numpy() for depth in (1, 0))
+    plot = importlib.import_module("datamapplot").create_interactive_plot(
+        np.load(folder / "map.npy"),
+        *levels,
+        hover_text=papers["title"].to_pylist(),
+        offline_mode=True,
+        use_medoids=True,
+    )
+    plot.save(str(page))
+
+
+def measure(page: Page, file: Path, selector: str) -> dict[str, float]:
+    """Open the page until ``selector`` matches, then drag and zoom it for some seconds each."""
     start = time.perf_counter()
     page.goto(file.as_uri())
-    page.wait_for_selector("#map[data-shown]", timeout=300_000)
+    page.wait_for_selector(selector, state="attached", timeout=300_000)
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     result = {"bytes": file.stat().st_size, "drawn": time.perf_counter() - start}
     page.evaluate(COUNT)
@@ -101,22 +121,28 @@ def main(options: argparse.Namespace) -> None:
     ]
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         folder = Path(scratch)
-        versions = {"this version": REPOSITORY / "workflow/scripts"}
+        scripts = REPOSITORY / "workflow/scripts"
+        pages: dict[str, tuple[Callable[[Path, Path], None], str]] = {
+            "this version": (functools.partial(make_page, scripts, before=False), SHOWN)
+        }
         if options.before:
             archive = ["git", "archive", options.before, "workflow/scripts"]
             packed = subprocess.run(archive, check=True, cwd=REPOSITORY, capture_output=True).stdout
             subprocess.run(["tar", "x", "-C", folder], check=True, input=packed)
-            versions[options.before] = folder / "workflow/scripts"
+            scripts = folder / "workflow/scripts"
+            pages[options.before] = (functools.partial(make_page, scripts, before=True), SHOWN)
+        if importlib.util.find_spec("datamapplot"):
+            pages["DataMapPlot"] = (make_datamapplot, HIDDEN)
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         for papers in options.count:
             write_inputs(options.papers, papers, folder)
-            for name, scripts in versions.items():
+            for name, (make, selector) in pages.items():
                 file = folder / "page.html"
-                make_page(scripts, folder, file, before=name == options.before)
+                make(folder, file)
                 page = browser.new_page(viewport={"width": 1280, "height": 720})
                 page.set_default_timeout(300_000)
-                measured = measure(page, file)
+                measured = measure(page, file, selector)
                 page.close()
                 rows.append(
                     f"| {name} | {papers:,} | {measured['bytes'] / 1e6:.1f} | {measured['drawn']:.1f} s | "

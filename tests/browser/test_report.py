@@ -58,6 +58,8 @@ def build_report(folder: Path) -> None:
 
 def open_results(page: Page, report: Path, category: str) -> None:
     page.goto(report.as_uri())
+    # Drawing the start page would undo an earlier click.
+    expect(page.get_by_text(f"{PAPERS} papers were embedded")).to_be_visible()
     page.get_by_role("link", name=category, exact=True).click()
 
 
