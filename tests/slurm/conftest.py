@@ -52,6 +52,12 @@ def fill(place: Path) -> None:
             file.flush()
 
 
+def _heed_the_terminal() -> None:
+    """Let a new process end on Ctrl-C and hang-up: a shell that runs the tests in the background may ignore both."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Attempt(NamedTuple):
     """One execution of a job of the workflow by SLURM."""
 
@@ -113,8 +119,7 @@ class SlurmWorkflow(Workflow):
                 text=True,
                 env=self.env,
                 start_new_session=True,
-                # A shell that runs the tests in the background may ignore SIGINT.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=_heed_the_terminal,
             )
 
     def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:
