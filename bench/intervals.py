@@ -1,6 +1,6 @@
 """Measure how often the intervals of the grid cover, and how often a difference is called real where there is none.
 
-    python bench/coverage.py VECTORS.npy PAPERS.parquet --papers 600 --repeats 100 --methods kmeans ward
+    python bench/intervals.py VECTORS.npy PAPERS.parquet --papers 600 --repeats 100 --methods kmeans ward
 
 Again and again, some of the papers are drawn without replacement and scored as a cell of the grid. Covered is the share of
 the intervals that hold the mean of the score over all repeats; 95 % is right. For the differences, every repeat scores two
