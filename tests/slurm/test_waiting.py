@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from slurm.cluster import ACCOUNT, wait_for
-from slurm.conftest import SHORT, Prepared, SlurmWorkflow, check
+from slurm.conftest import SHORT, TWO, Prepared, SlurmWorkflow, check
 
 # What an administrator changes, how it is changed back, and what `make status` says in between.
 USER = ("sacctmgr", "--immediate", "modify", "user", "root", "where", f"account={ACCOUNT}", "set")
@@ -141,3 +141,33 @@ def test_why_jobs_wait(
     shards.finish(run)
     check(shards, short)
     assert [attempt.state for attempt in shards.attempts()] == ["COMPLETED"] * 8
+
+
+def test_a_job_that_no_node_could_start(shards: SlurmWorkflow, short: Prepared) -> None:
+    """The prolog of a site fails, as on a node with a broken disk: SLURM drains the node and holds the job."""
+    cluster = shards.cluster
+    configuration = cluster.folder / "slurm.conf"
+    before = configuration.read_text()
+    configuration.write_text(f"{before}Prolog=/bin/false\n")
+    cluster.run("scontrol", "reconfigure")
+    try:
+        run = shards.start(**TWO)
+        held = re.compile(
+            r"2 held because they could not be started on a node \(launch failed requeued held\): "
+            r"report the node to the administrators, then run scontrol (release [\d,]+)"
+        )
+        (command,) = wait_for(
+            lambda: [found[1] for found in map(held.fullmatch, reasons(shards)) if found],
+            120,
+            "status says that the jobs are held",
+        )
+    finally:
+        configuration.write_text(before)
+        cluster.run("scontrol", "reconfigure")
+        for node, state in cluster.node_states().items():
+            if state.startswith("drain"):
+                cluster.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    cluster.run("scontrol", *command.split())
+    shards.finish(run)
+    check(shards, short)
+    assert [attempt.state for attempt in shards.attempts()].count("COMPLETED") == 2
