@@ -52,7 +52,7 @@ def fill(place: Path) -> None:
             file.flush()
 
 
-def _heed_the_terminal() -> None:
+def heed_the_terminal() -> None:
     """Let a new process end on Ctrl-C and hang-up: a shell that runs the tests in the background may ignore both."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -119,7 +119,7 @@ class SlurmWorkflow(Workflow):
                 text=True,
                 env=self.env,
                 start_new_session=True,
-                preexec_fn=_heed_the_terminal,
+                preexec_fn=heed_the_terminal,
             )
 
     def finish(self, run: "subprocess.Popen[str]", code: int = 0) -> Finished:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 from slurm.cluster import ACCOUNT, NODES, Cluster, obstacle, wait_for
-from slurm.conftest import fill, mounted
+from slurm.conftest import fill, heed_the_terminal, mounted
 from support.running import ROOT
 
 from slurm import cluster as definition
@@ -83,7 +83,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 env=self.env,
                 start_new_session=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=heed_the_terminal,
             )
 
     def says(self, text: str) -> None:
