@@ -7,6 +7,8 @@ the intervals that hold the mean of the score over all repeats; 95 % is right. F
 models of the same quality, the vectors with noise of the same size but from two draws, so that every difference is chance;
 real is the share of the differences whose interval excludes 0, before Holm's correction; 5 % is right.
 
+The method "map" takes a map of all papers as it is; the two models of the same quality have noise on their places too.
+
 The draws overlap, so they vary a little less than new papers would, by a factor of sqrt(1 - papers / all papers): draw a tenth
 of the papers or fewer.
 """
@@ -24,22 +26,29 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
-from arxiv_embeddings.evaluation import cells
+from arxiv_embeddings.evaluation import bootstrap, cells
 from arxiv_embeddings.evaluation.bootstrap import interval
 from arxiv_embeddings.evaluation.clusterings import cluster
 from arxiv_embeddings.evaluation.geometry import space_scores
 from arxiv_embeddings.evaluation.labels import Labels, read_labels
+from arxiv_embeddings.evaluation.map_scores import map_scores
 from arxiv_embeddings.evaluation.neighbours import nearest_papers
 from arxiv_embeddings.evaluation.scores import Score, higher_is_better
 from arxiv_embeddings.evaluation.vectors import unit_vectors
 
 # Length of the noise that makes two models of one, relative to the vectors.
 NOISE = 0.5
-SPACE = "space"
+# Its standard deviation on a map, relative to that of the map.
+NOISE_OF_MAP = 0.1
+SPACE, MAP = "space", "map"
 SEED = 42
 
 
-def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Score]:
+def scores_of(
+    vectors: np.ndarray, levels: list[Labels], method: str, places: np.ndarray | None
+) -> list[Score]:
+    if places is not None:
+        return map_scores(vectors, levels, places, nearest_papers(vectors)).scores
     if method == SPACE:
         lengths = np.random.default_rng(SEED).integers(100, 2_000, len(vectors))
         return space_scores(vectors, levels, lengths, nearest_papers(vectors))
@@ -51,10 +60,17 @@ def scores_of(vectors: np.ndarray, levels: list[Labels], method: str) -> list[Sc
 
 
 def repeat(
-    number: int, *, vectors: Path, papers: Path, size: int, method: str, most: int
+    number: int,
+    *,
+    vectors: Path,
+    papers: Path,
+    places: Path | None,
+    size: int,
+    method: str,
+    most: int,
 ) -> list[dict[tuple[str, ...], Score]]:
     """Return the scores of two models of the same quality on the papers of one repeat, by key."""
-    cells.MOST = most
+    bootstrap.MOST = most
     matrix = np.load(vectors, mmap_mode="r", allow_pickle=False)
     generator = np.random.default_rng([SEED, number])
     rows = np.sort(generator.choice(len(matrix), size, replace=False))
@@ -63,7 +79,12 @@ def repeat(
     for _ in range(2):
         noise = generator.standard_normal((size, matrix.shape[1])).astype(np.float32)
         model = unit_vectors(unit_vectors(matrix, rows) + NOISE * unit_vectors(noise))
-        found.append({score.key: score for score in scores_of(model, levels, method)})
+        on_map = None
+        if method == MAP and places is not None:
+            on_map = np.load(places, allow_pickle=False)
+            noise = generator.standard_normal((size, 2)) * on_map.std(axis=0)
+            on_map = on_map[rows] + NOISE_OF_MAP * noise
+        found.append({score.key: score for score in scores_of(model, levels, method, on_map)})
     return found
 
 
@@ -104,6 +125,7 @@ def main(arguments: argparse.Namespace) -> None:
             repeat,
             vectors=arguments.vectors,
             papers=arguments.labels,
+            places=arguments.map,
             size=arguments.papers,
             method=method,
             most=arguments.most,
@@ -111,10 +133,10 @@ def main(arguments: argparse.Namespace) -> None:
         with concurrent.futures.ProcessPoolExecutor(arguments.processes) as pool:
             repeats = list(pool.map(work, range(arguments.repeats)))
         for (_, own, metric, level), told in sorted(shares(repeats).items()):
-            if higher_is_better(metric) is None and method != SPACE:
+            if higher_is_better(metric) is None and method not in (SPACE, MAP):
                 continue
             mean, width, covered, real = told
-            name = f"{method}, {own}" if own and method != SPACE else method
+            name = f"{method}, {own}" if own and method not in (SPACE, MAP) else method
             print(
                 f"| {name} | {metric} | {level} | {mean:.3f} | {width:.3f} | {covered:.0%} | {real:.0%} |",
                 flush=True,
@@ -129,7 +151,11 @@ if __name__ == "__main__":
     parser.add_argument("labels", type=Path, help="Parquet file, a column for each level")
     parser.add_argument("--papers", type=int, default=600, help="of each repeat")
     parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--most", type=int, default=cells.MOST, help="papers of a subsample")
+    parser.add_argument("--most", type=int, default=bootstrap.MOST, help="papers of a subsample")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=["kmeans", "ward", SPACE])
-    main(parser.parse_args())
+    parser.add_argument("--map", type=Path, help=".npy file, float32 (n, 2), for the method map")
+    chosen = parser.parse_args()
+    if MAP in chosen.methods and chosen.map is None:
+        parser.error("the method map needs --map")
+    main(chosen)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from arxiv_embeddings.evaluation import bootstrap as bootstrap_module
 from arxiv_embeddings.evaluation.bootstrap import (
     REPLICATES,
     bootstrap,
@@ -9,9 +10,11 @@ from arxiv_embeddings.evaluation.bootstrap import (
     mean_replicates,
     p_value,
     resample,
+    spread,
     subsample,
     subsample_note,
     subsamples,
+    subsamples_note,
 )
 
 
@@ -58,14 +61,32 @@ def test_interval_and_p_value_are_those_of_students_distribution() -> None:
     assert p_value(0.5, np.ones(25)) == 0 and p_value(0.0, np.ones(25)) == 1
 
 
-def test_subsamples_are_seeded_without_repeats_and_differ() -> None:
-    drawn = subsamples(100, 40)
+@pytest.mark.parametrize(("papers", "size"), [(40, 20), (101, 50), (30_000, 5_000)])
+def test_subsamples_are_seeded_halves_without_repeats_and_differ(papers: int, size: int) -> None:
+    drawn = subsamples(papers)
     assert len(drawn) == 25
     assert all(
-        len(set(rows)) == 40 and (np.diff(rows) > 0).all() and rows.max() < 100 for rows in drawn
+        len(set(rows)) == size and (np.diff(rows) > 0).all() and rows.max() < papers
+        for rows in drawn
     )
     assert len({tuple(rows) for rows in drawn}) == 25
-    assert all((one == other).all() for one, other in zip(drawn, subsamples(100, 40), strict=True))
+    assert all((one == other).all() for one, other in zip(drawn, subsamples(papers), strict=True))
+
+
+def test_few_papers_have_no_subsamples_and_a_note() -> None:
+    assert subsamples(39) == [] and subsamples_note(39) == "no interval: fewer than 40 papers"
+    assert subsamples_note(40) == ""
+
+
+def test_the_mean_on_subsamples_is_spread_as_that_of_all_papers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(0).exponential(size=4_000)
+    wanted = values.std() / np.sqrt(4_000)
+    for most in (5_000, 400):
+        monkeypatch.setattr(bootstrap_module, "MOST", most)
+        found = spread(4_000) * np.array([values[rows].mean() for rows in subsamples(4_000)])
+        assert found.std() == pytest.approx(wanted, rel=0.4)
 
 
 def test_replicates_of_the_mean_weigh_the_values_by_their_counts() -> None:

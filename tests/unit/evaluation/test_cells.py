@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.files import write_json
-from arxiv_embeddings.evaluation import cells as cells_module
+from arxiv_embeddings.evaluation import bootstrap
 from arxiv_embeddings.evaluation.bootstrap import subsamples
 from arxiv_embeddings.evaluation.cells import cell_scores, cell_values
 from arxiv_embeddings.evaluation.clusterings import Clustering, cluster
@@ -71,7 +71,7 @@ def test_the_value_of_kmeans_is_the_mean_of_its_starts() -> None:
 def test_replicates_of_kmeans_are_the_mean_of_three_starts() -> None:
     vectors, levels = draw(200, spread=2.0)
     values = []
-    for number, rows in enumerate(subsamples(200, 100)):
+    for number, rows in enumerate(subsamples(200)):
         labels = [level.at(rows) for level in levels]
         runs = []
         for start in range(3):
@@ -104,16 +104,16 @@ def test_smaller_subsamples_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
         return high - low
 
     half = width()
-    monkeypatch.setattr(cells_module, "MOST", 40)
+    monkeypatch.setattr(bootstrap, "MOST", 40)
     assert 0.4 < width() / half < 2.5
 
 
 def test_intervals_are_the_scaled_spread_of_the_subsamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the share f of the papers, the standard deviation is multiplied by √(f / (1 - f))."""
-    monkeypatch.setattr(cells_module, "MOST", 40)
+    monkeypatch.setattr(bootstrap, "MOST", 40)
     vectors, levels = draw(200)
     values = []
-    for rows in subsamples(200, 40):
+    for rows in subsamples(200):
         labels = [level.at(rows) for level in levels]
         found = cluster(vectors[rows], "ward", [len(level.names) for level in labels], **OPTIONS)
         values.append(cell_values(found, labels)["flat clustering", "", "ari", "category 1"])

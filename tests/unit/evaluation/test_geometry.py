@@ -94,7 +94,7 @@ def test_silhouette_follows_its_definition() -> None:
         wanted.append((nearest - means[code]) / max(nearest, means[code]))
     score = silhouette(vectors, labels, 90)
     assert score.value == pytest.approx(np.mean(wanted), abs=1e-5)
-    assert score.note == "a random sample of 30 of 90 papers"
+    assert score.note == "a random sample of 30 of 90 papers; no interval: fewer than 40 papers"
 
 
 def embed_words(lengths: np.ndarray, padding_counts: bool, batch: int = 32) -> np.ndarray:
@@ -133,12 +133,12 @@ def test_the_length_correlation_reveals_a_mean_over_padding() -> None:
 
 def test_each_score_is_there_once_with_its_interval() -> None:
     rng = np.random.default_rng(0)
-    listed = [f"a.{row % 3} a.1" for row in range(80)]
-    found = scores_of_space(unit(80), levels_of(80), rng.integers(9, 99, size=80), listed)
+    listed = [f"a.{row % 3} a.1" for row in range(120)]
+    found = scores_of_space(unit(120), levels_of(120), rng.integers(9, 99, size=120), listed)
     assert len({score.key for score in found}) == len(found) == 2 + 2 + 2 * (1 + 1 + 5 + 2)
     for score in found:
         assert score.family == "space"
-        assert score.papers == 80
+        assert score.papers == 120
         assert score.value is not None
         low, high = score.interval
         assert low is not None

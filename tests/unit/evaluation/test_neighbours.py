@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.evaluation import neighbours
+from arxiv_embeddings.evaluation import bootstrap, neighbours
+from arxiv_embeddings.evaluation.bootstrap import subsamples
 from arxiv_embeddings.evaluation.labels import Labels
 from arxiv_embeddings.evaluation.neighbours import (
+    Again,
     accuracies,
+    found_again,
     nearest_by_cosine,
     nearest_on_map,
     nearest_papers,
@@ -21,7 +24,6 @@ from arxiv_embeddings.evaluation.neighbours import (
     votes,
 )
 from arxiv_embeddings.evaluation.scores import Score
-from sklearn import metrics
 
 Script = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -36,10 +38,14 @@ def labels_of(codes: list[int]) -> Labels:
     return Labels("category 0", np.array(codes, np.int32), tuple(map(str, range(max(codes) + 1))))
 
 
-def score_neighbours(labels: Labels, nearest: np.ndarray, note: str = "") -> list[Score]:
+def score_neighbours(
+    labels: Labels, nearest: np.ndarray, note: str = "", again: Again = ()
+) -> list[Score]:
     """Return the accuracies of all papers."""
     queries = np.arange(len(nearest))
-    return accuracies([labels], family="space", queries=queries, nearest=nearest, note=note)
+    return accuracies(
+        [labels], family="space", queries=queries, nearest=nearest, again=again, note=note
+    )
 
 
 def by_cosine(matrix: np.ndarray, query: int, k: int) -> list[int]:
@@ -157,12 +163,48 @@ def test_accuracy_is_the_share_of_queries_whose_class_wins() -> None:
     nearest = found[0]
     # The last paper is the only one of its class.
     assert nearest.value == pytest.approx(4 / 5)
-    assert nearest.note == "a note; single-paper classes: 1 of 3"
-    assert len(nearest.replicates) == 200
-    low, high = nearest.interval
-    assert low is not None
-    assert high is not None
-    assert low < 0.8 < high
+    assert nearest.note == (
+        "a note; single-paper classes: 1 of 3; no interval: fewer than 40 papers"
+    )
+
+
+@pytest.mark.parametrize(("most", "scale"), [(5_000, 1.0), (60, np.sqrt(0.6 / 1.4))])
+def test_intervals_are_the_spread_of_the_scores_with_neighbours_found_again(
+    monkeypatch: pytest.MonkeyPatch, most: int, scale: float
+) -> None:
+    monkeypatch.setattr(bootstrap, "MOST", most)
+    matrix = random_matrix(200)
+    codes = (matrix[:, 0] > 0).astype(np.int32) + 2 * (matrix[:, 1] > 0).astype(np.int32)
+    again = found_again(
+        200, lambda rows, k: nearest_by_cosine(matrix[rows], np.arange(len(rows)), k)
+    )
+    scores = score_neighbours(
+        labels_of(codes.tolist()), nearest_by_cosine(matrix, np.arange(200), 50), again=again
+    )
+    for score in scores:
+        assert len(score.replicates) == 25
+        assert np.mean(score.replicates) == pytest.approx(score.value)
+        metric, _, k = score.metric.rpartition("_at_")
+        if metric == "accuracy":
+            wanted = []
+            for rows in subsamples(200):
+                part = matrix[rows] / np.linalg.norm(matrix[rows], axis=1, keepdims=True)
+                nearest = np.argsort(-(part @ part.T), axis=1)[:, 1 : int(k) + 1]
+                wanted.append((votes(codes[rows], nearest) == codes[rows]).mean())
+            assert np.std(score.replicates) == pytest.approx(scale * np.std(wanted))
+
+
+def test_subsamples_with_fewer_neighbours_leave_no_interval_with_a_reason() -> None:
+    matrix = random_matrix(80)
+    again = found_again(
+        80, lambda rows, k: nearest_by_cosine(matrix[rows], np.arange(len(rows)), k)
+    )
+    one, *_, fifty = score_neighbours(
+        labels_of([0, 1] * 40), nearest_by_cosine(matrix, np.arange(80), 50), again=again
+    )
+    assert len(one.replicates) == 25
+    assert fifty.value is not None and not fifty.replicates
+    assert fifty.note == "no interval: undefined in 25 of 25 resamples"
 
 
 def test_more_neighbours_than_papers_are_omitted_with_a_reason() -> None:
@@ -187,20 +229,21 @@ def test_unusable_classes_are_omitted_with_a_reason(codes: list[int], reason: st
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_prediction_quality_equals_scikit_learn(seed: int) -> None:
+def test_prediction_quality_follows_the_definitions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     true, predicted = rng.integers(5, size=60), rng.integers(7, size=60)
     true[true == 3] = 2
-    counts = rng.integers(3, size=60)
-    repeated = np.repeat(true, counts), np.repeat(predicted, counts)
+    classes = np.unique(true)
+    hit = true == predicted
+    recalls = [hit[true == code].mean() for code in classes]
+    f1s = [
+        2 * (hit & (true == code)).sum() / ((true == code).sum() + (predicted == code).sum())
+        for code in np.union1d(true, predicted)
+    ]
+    wanted = [hit.mean(), np.mean(recalls), np.mean(f1s)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        wanted = [
-            metrics.accuracy_score(*repeated),
-            metrics.balanced_accuracy_score(*repeated),
-            metrics.f1_score(*repeated, average="macro", zero_division=0),
-        ]
-    assert prediction_quality(true, predicted, counts) == pytest.approx(wanted)
+        warnings.simplefilter("error")
+        assert prediction_quality(true, predicted) == pytest.approx(wanted)
 
 
 def test_chance_is_the_score_of_shuffled_labels() -> None:

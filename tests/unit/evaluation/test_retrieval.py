@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arxiv_embeddings.evaluation.bootstrap import subsamples
 from arxiv_embeddings.evaluation.labels import Labels, paths
+from arxiv_embeddings.evaluation.neighbours import Again
 from arxiv_embeddings.evaluation.retrieval import ndcg, retrieval_scores
 from arxiv_embeddings.evaluation.scores import Score
 from sklearn.metrics import ndcg_score
@@ -33,6 +35,18 @@ def nearest() -> np.ndarray:
     rng = np.random.default_rng(1)
     rows = [np.delete(np.arange(PAPERS), query) for query in range(PAPERS)]
     return np.array([rng.permutation(row)[:12] for row in rows])
+
+
+def again_of(nearest: np.ndarray) -> Again:
+    """Return subsamples whose papers keep the order of their neighbours, which end with the other papers."""
+    places = np.array([np.append(row, np.delete(np.arange(PAPERS), row)) for row in nearest])
+    found = []
+    for rows in subsamples(PAPERS):
+        of_row = np.full(PAPERS, -1)
+        of_row[rows] = np.arange(len(rows))
+        kept = [[of_row[row] for row in places[own] if row != own] for own in rows]
+        found.append((rows, np.array([[row for row in near if row >= 0] for near in kept])))
+    return found
 
 
 def by_key(scores: list[Score]) -> dict[tuple[str, str], Score]:
@@ -67,7 +81,12 @@ def test_papers_alone_in_their_class_are_left_out_of_ndcg_and_counted(
 ) -> None:
     scores = by_key(
         retrieval_scores(
-            levels_of(codes), queries=np.arange(PAPERS), nearest=nearest, listed=None, note="a note"
+            levels_of(codes),
+            queries=np.arange(PAPERS),
+            nearest=nearest,
+            again=again_of(nearest),
+            listed=None,
+            note="a note",
         )
     )
     for level in ("category 0", "category 1", ""):
@@ -75,6 +94,11 @@ def test_papers_alone_in_their_class_are_left_out_of_ndcg_and_counted(
         assert score.papers == PAPERS - 1
         assert score.note == "a note; without 1 papers alone in their class"
         assert score.value is not None and score.interval[0] is not None
+    wanted = []
+    for rows, near in again_of(nearest):
+        gains, _ = ndcg([levels_of(codes)[1].codes[rows]], np.arange(len(rows)), near)
+        wanted.append(np.nanmean(gains))
+    assert np.std(scores["ndcg_at_10", "category 1"].replicates) == pytest.approx(np.std(wanted))
     missing = scores["any_listed_accuracy_at_10", "category 1"]
     assert missing.note == "omitted: the papers have no column categories"
 
@@ -83,7 +107,7 @@ def test_any_listed_class_counts_at_every_level(codes: np.ndarray, nearest: np.n
     levels = levels_of(codes)
     names = [levels[1].names[code] for code in codes]
     queries = np.arange(PAPERS)
-    options: dict[str, Any] = {"queries": queries, "nearest": nearest, "note": ""}
+    options: dict[str, Any] = {"queries": queries, "nearest": nearest, "again": (), "note": ""}
     own = by_key(retrieval_scores(levels, listed=names, **options))
     crossed = by_key(
         retrieval_scores(levels, listed=[f"{name} x.a unknown" for name in names], **options)
@@ -108,7 +132,12 @@ def test_too_few_neighbours_are_omitted_with_a_reason(
     codes: np.ndarray, nearest: np.ndarray
 ) -> None:
     scores = retrieval_scores(
-        levels_of(codes), queries=np.arange(PAPERS), nearest=nearest[:, :9], listed=None, note=""
+        levels_of(codes),
+        queries=np.arange(PAPERS),
+        nearest=nearest[:, :9],
+        again=(),
+        listed=None,
+        note="",
     )
     assert {score.value for score in scores} == {None}
     assert scores[0].note == "omitted: 10 neighbours need more papers"

@@ -55,12 +55,8 @@ def test_nan_among_the_replicates_leaves_no_interval_with_a_reason() -> None:
     assert score.note == "no interval: undefined in 1 of 3 resamples"
 
 
-def test_replicates_are_scaled_and_centred_on_the_value() -> None:
+def test_replicates_are_centred_on_the_value() -> None:
     assert score_of(0.5, np.array([0.6, 0.8])).replicates == pytest.approx((0.4, 0.6))
-    scaled = measured(
-        *KEY, value=0.5, papers=9, note="", replicates=np.array([0.6, 0.8]), scale=0.5
-    )
-    assert scaled.replicates == pytest.approx((0.45, 0.55))
 
 
 def test_no_interval_exceeds_one_except_of_costs() -> None:

@@ -1,12 +1,15 @@
-"""Seeded draws of papers: subsamples, and the bootstrap resamples behind the interval of every score.
+"""Seeded draws of papers: the subsamples and the bootstrap resamples behind the interval of every score.
 
-Papers are resampled with replacement (Efron, 1979). What was fitted on all papers (a clustering, a tree, a
-map) is not fitted again. An interval therefore shows how much a score would vary with other papers of the
-same kind, not with another start of the clustering. All draws depend on the number of papers alone: replicate
-r of every score of every model is computed on the same papers, so differences of replicates are paired.
+A score of something that was found in all papers (a clustering, neighbours, a classifier) varies with what would be found in
+other papers. So it is found again in each of 25 subsamples without replacement, half of the papers but at most 5,000, and the
+interval is the score ± t · sd of its values there. A subsample has the share f of the papers, so its scores vary too much by
+the sampling (variance ∝ 1 / f), and too little because subsamples overlap (∝ 1 - f): the sd is multiplied by √(f / (1 - f))
+(the delete-d jackknife; Shao & Wu, 1989). Halves make that 1; more than 5,000 papers would only take time.
 
-This fits scores that are means over papers or pairs, and nothing else: a clustering varies more than its score on other
-papers. Clusterings are therefore made again on subsamples (``cells``).
+Scores that are functions of the papers or their pairs and nothing else are resampled with replacement (Efron, 1979).
+
+All draws depend on the number of papers alone: replicate r of every score of every model is computed on the same papers, so
+differences of replicates are paired.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +20,8 @@ from scipy.stats import t as student
 SEED = 42
 REPLICATES = 200
 SUBSAMPLES = 25
+# Papers of a subsample.
+MOST = 5_000
 # Shuffles of the labels behind a chance level.
 SHUFFLES = 5
 # Fewer papers have subsamples that are too small.
@@ -38,12 +43,32 @@ def subsample_note(size: int, papers: int) -> str:
     return f"a random sample of {size:,} of {papers:,} papers" if size < papers else ""
 
 
-def subsamples(papers: int, size: int) -> list[np.ndarray]:
-    """Return the rows of ``SUBSAMPLES`` subsamples without replacement, sorted int64: the same for all models."""
+def subsamples(papers: int) -> list[np.ndarray]:
+    """Return the rows of ``SUBSAMPLES`` subsamples without replacement, sorted int64: the same for all models.
+
+    There are none of fewer than ``LEAST`` papers.
+    """
+    if papers < LEAST:
+        return []
     return [
-        np.sort(np.random.default_rng([SEED, papers, number]).permutation(papers)[:size])
+        np.sort(np.random.default_rng([SEED, papers, number]).permutation(papers)[: _size(papers)])
         for number in range(SUBSAMPLES)
     ]
+
+
+def subsamples_note(papers: int) -> str:
+    """Return the note of a score that has no interval because there are too few papers for ``subsamples``; or ""."""
+    return f"no interval: fewer than {LEAST} papers" if papers < LEAST else ""
+
+
+def _size(papers: int) -> int:
+    return min(papers // 2, MOST)
+
+
+def spread(papers: int) -> float:
+    """Return by how much more a score varies between draws of ``papers`` papers than between ``subsamples(papers)``."""
+    size = _size(papers)
+    return float(np.sqrt(size / (papers - size)))
 
 
 def resample(papers: int, replicate: int) -> np.ndarray:

@@ -1,11 +1,7 @@
 """The scores of a cell of the grid, a clustering of a reduction, with intervals that carry the clustering itself.
 
-A score of a clustering varies with the papers, and more with what the method makes of them. So each of 25 subsamples
-without replacement is clustered again, and the interval is the score ± t · sd of its values on them. A subsample has
-the share f of the papers, so its scores vary too much by the sampling (variance ∝ 1 / f), and too little because subsamples
-overlap (∝ 1 - f): the sd is multiplied by √(f / (1 - f)) (the delete-d jackknife; Shao & Wu, 1989). Half of the papers make
-that 1; more than 5,000 papers would only take time. The reduction is not made again, so intervals are those of a given
-reduction.
+Each subsample of the papers is clustered again (``bootstrap``). The reduction is not made again, so intervals are those of a
+given reduction.
 """
 
 import logging
@@ -16,7 +12,7 @@ import numpy as np
 
 from ..common.errors import InputError
 from .agreement import METRICS, agreement, contingency
-from .bootstrap import LEAST, SHUFFLES, SUBSAMPLES, subsamples
+from .bootstrap import SHUFFLES, SUBSAMPLES, spread, subsamples, subsamples_note
 from .clusterings import SEEDED, Clustering, cluster
 from .labels import Labels, shuffled
 from .scores import Score, higher_is_better, joined, measured
@@ -25,7 +21,6 @@ from .tree_scores import tree_scores
 
 log = logging.getLogger(__name__)
 
-MOST = 5_000
 # Starts of a method that depends on its seed; its score is their mean.
 STARTS = 10
 # Starts of such a method on each subsample. With one, the spread held more of the starts than the mean of ten does: intervals
@@ -72,31 +67,27 @@ def cell_scores(
     if method in SEEDED:
         runs += [cell_values(again(slice(None), levels, n), levels) for n in range(1, STARTS)]
     values = _mean(runs)
-    notes = [f"mean of {STARTS} starts" if method in SEEDED else ""]
+    notes = [f"mean of {STARTS} starts" if method in SEEDED else "", subsamples_note(papers)]
     by_chance = [cell_values(found, shuffled(levels, number)) for number in range(SHUFFLES)]
     chance = _mean(by_chance)
     replicates: list[dict[Key, float]] = []
-    size = min(papers // 2, MOST)
-    if papers < LEAST:
-        notes.append(f"no interval: fewer than {LEAST} papers")
-    else:
-        log.info("Clustering subsamples of %s papers again.", f"{size:,}")
-        try:
-            for number, rows in enumerate(subsamples(papers, size)):
-                labels = [level.at(rows) for level in levels]
-                # No two clusterings have the same seed.
-                starts = range(number, number + STARTS_AGAIN * SUBSAMPLES, SUBSAMPLES)
-                replicates.append(
-                    _mean(
-                        [
-                            cell_values(again(rows, labels, start), labels)
-                            for start in (starts if method in SEEDED else starts[:1])
-                        ]
-                    )
+    log.info("Clustering subsamples of the papers again.")
+    try:
+        for number, rows in enumerate(subsamples(papers)):
+            labels = [level.at(rows) for level in levels]
+            # No two clusterings have the same seed.
+            starts = range(number, number + STARTS_AGAIN * SUBSAMPLES, SUBSAMPLES)
+            replicates.append(
+                _mean(
+                    [
+                        cell_values(again(rows, labels, start), labels)
+                        for start in (starts if method in SEEDED else starts[:1])
+                    ]
                 )
-        except InputError as error:
-            replicates = []
-            notes.append(f"no interval: {error}")
+            )
+    except InputError as error:
+        replicates = []
+        notes.append(f"no interval: {error}")
     by_level = {labels.level: labels for labels in levels}
     scores = []
     for key, value in values.items():
@@ -110,12 +101,12 @@ def cell_scores(
                 note=joined(*notes, own_note, labels_note),
                 chance=chance[key] if key[2] in METRICS or key[0] == TREE else None,
                 # A number that describes the clustering needs no interval.
-                replicates=np.array(
+                replicates=spread(papers)
+                * np.array(
                     []
                     if higher_is_better(key[2]) is None
                     else [of_run.get(key, np.nan) for of_run in replicates]
                 ),
-                scale=float(np.sqrt(size / (papers - size))),
             )
         )
     for level in levels:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,9 +13,24 @@ import sklearn
 from scipy.stats import rankdata
 from sklearn.metrics import silhouette_score
 
-from .bootstrap import LEAST, SHUFFLES, bootstrap, subsample, subsample_note, subsamples
+from .bootstrap import (
+    SHUFFLES,
+    bootstrap,
+    spread,
+    subsample,
+    subsample_note,
+    subsamples,
+    subsamples_note,
+)
 from .labels import Labels, shuffled
-from .neighbours import METHOD, NEIGHBOURS, accuracies, metrics_of
+from .neighbours import (
+    METHOD,
+    NEIGHBOURS,
+    accuracies,
+    found_again,
+    metrics_of,
+    nearest_by_cosine,
+)
 from .probe import METHOD as PROBE
 from .probe import probe_scores
 from .retrieval import retrieval_scores
@@ -75,11 +91,18 @@ def space_scores(
     found += probe_scores(vectors, [labels.at(rows) for labels in levels], note)
     del vectors
     queries = subsample(papers, QUERIES)
-    nearest = nearest[queries]
-    found += accuracies(levels, family="space", queries=queries, nearest=nearest, note=note)
-    return found + retrieval_scores(
-        levels, queries=queries, nearest=nearest, listed=listed, note=note
-    )
+    log.info("Finding the nearest papers again in subsamples.")
+    of_queries: dict[str, Any] = {
+        "queries": queries,
+        "nearest": nearest[queries],
+        "again": found_again(
+            len(queries),
+            lambda rows, k: nearest_by_cosine(matrix[queries[rows]], np.arange(len(rows)), k),
+        ),
+        "note": note,
+    }
+    found += accuracies(levels, family="space", **of_queries)
+    return found + retrieval_scores(levels, listed=listed, **of_queries)
 
 
 def _omitted(levels: Sequence[Labels], papers: int, note: str) -> list[Score]:
@@ -194,8 +217,8 @@ def spearman(values: np.ndarray, others: np.ndarray, counts: np.ndarray) -> floa
 def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
     """Return the mean silhouette (Rousseeuw, 1987) of vectors (n, d) in the classes ``labels``, by cosine.
 
-    The only paper of a class has the silhouette 0. The silhouettes are computed again on subsamples without replacement
-    of half of the papers; a bootstrap of the papers' silhouettes would leave out that they depend on one another.
+    The only paper of a class has the silhouette 0. The silhouettes are computed again on subsamples; a bootstrap of the papers'
+    silhouettes would leave out that they depend on one another.
 
     Args:
         vectors: float32, of length 1.
@@ -205,14 +228,17 @@ def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
     key = ("space", "cosine", "silhouette", labels.level)
     if labels.problem:
         return Score(*key, value=None, papers=len(vectors), note=labels.problem)
-    halves = [] if len(vectors) < LEAST else subsamples(len(vectors), len(vectors) // 2)
-    replicates = [_mean_silhouette(vectors[rows], labels.at(rows)) for rows in halves]
+    on_subsamples = [
+        _mean_silhouette(vectors[rows], labels.at(rows)) for rows in subsamples(len(vectors))
+    ]
     return measured(
         *key,
         value=_mean_silhouette(vectors, labels),
         papers=len(vectors),
-        note=joined(subsample_note(len(vectors), papers), labels.note),
-        replicates=np.array(replicates),
+        note=joined(
+            subsample_note(len(vectors), papers), labels.note, subsamples_note(len(vectors))
+        ),
+        replicates=spread(len(vectors)) * np.array(on_subsamples),
         chance=float(
             np.mean(
                 [

@@ -16,6 +16,7 @@ from .neighbours import (
     METHOD,
     NEIGHBOURS,
     accuracies,
+    found_again,
     metrics_of,
     nearest_on_map,
 )
@@ -119,6 +120,7 @@ def map_scores(
         family="map",
         queries=np.arange(papers),
         nearest=on_map[:, : max(NEIGHBOURS)],
+        again=found_again(papers, lambda rows, k: nearest_on_map(places[rows], k)),
         note="",
     )
     return MapScores(scores, shepard(of_vectors, apart))

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 from sklearn.neighbors import NearestNeighbors
 
 from ..common.errors import InputError
 from ..common.progress import Progress
-from .bootstrap import SHUFFLES, bootstrap
+from .bootstrap import SHUFFLES, spread, subsamples, subsamples_note
 from .labels import Labels, shuffled
 from .scores import Score, joined, measured
 from .vectors import unit_vectors
@@ -136,19 +137,38 @@ def votes(codes: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     return voted
 
 
+Again = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def found_again(papers: int, find: Callable[[np.ndarray, int], np.ndarray]) -> Again:
+    """Return each of ``subsamples(papers)`` and the neighbours that its papers have among one another, nearest first.
+
+    The neighbours are rows of the subsample, int32 (m, k), with the largest k of ``NEIGHBOURS`` or m - 1 if that is smaller.
+
+    Args:
+        papers: of which there are subsamples.
+        find: returns the k nearest papers of each of some papers among these, int (m, k), for their rows (m,) and k.
+    """
+    return [
+        (rows, find(rows, min(max(NEIGHBOURS), len(rows) - 1)).astype(np.int32))
+        for rows in subsamples(papers)
+    ]
+
+
 def accuracies(
     levels: Sequence[Labels],
     *,
     family: str,
     queries: np.ndarray,
     nearest: np.ndarray,
+    again: Again,
     note: str,
 ) -> list[Score]:
     """Return how well the k-NN classifier predicts the classes of the queries.
 
     Its accuracy for every k of ``NEIGHBOURS``, and for ``BY_CLASS`` neighbours also the means over classes: the balanced
     accuracy (of the recalls) and macro-F1. Leave-one-out: a paper does not vote for itself. The only paper of a class
-    counts as a miss. The bootstrap resamples the queries, but keeps their neighbours.
+    counts as a miss.
 
     Args:
         levels: the classes of all n papers at each level.
@@ -156,10 +176,12 @@ def accuracies(
         queries: row numbers (q,).
         nearest: their neighbours (q, k), the nearest first; k is the largest of ``NEIGHBOURS``, or n - 1 if
             that is smaller.
+        again: what ``found_again`` found in the queries, for the intervals.
         note: of the scores.
     """
     found = []
     for number, labels in enumerate(levels):
+        codes = labels.codes[queries]
         for k in NEIGHBOURS:
             keys = [(family, METHOD, metric, labels.level) for metric in metrics_of(k)]
             problem = labels.problem
@@ -170,25 +192,26 @@ def accuracies(
                     Score(*key, value=None, papers=len(queries), note=problem) for key in keys
                 ]
                 continue
-            once = np.ones(len(queries), np.int64)
-            score = _quality(labels.codes, queries, nearest, k)
-            by_chance = [
-                _quality(shuffled(levels, shuffle)[number].codes, queries, nearest, k)(once)
-                for shuffle in range(SHUFFLES)
-            ]
+            by_chance = []
+            for shuffle in range(SHUFFLES):
+                mixed = shuffled(levels, shuffle)[number].codes
+                by_chance.append(_quality(mixed[queries], mixed, nearest, k))
+            on_subsamples = np.array(
+                [_quality(codes[rows], codes[rows], near, k) for rows, near in again]
+            ).reshape(-1, len(keys))
             found += [
                 measured(
                     *key,
                     value=value,
                     papers=len(queries),
-                    note=joined(note, labels.note),
-                    replicates=replicates,
+                    note=joined(note, labels.note, subsamples_note(len(queries))),
+                    replicates=spread(len(queries)) * replicates,
                     chance=chance,
                 )
                 for key, value, replicates, chance in zip(
                     keys,
-                    score(once),
-                    bootstrap(len(queries), score).T,
+                    _quality(codes, labels.codes, nearest, k),
+                    on_subsamples.T,
                     np.mean(by_chance, axis=0),
                     strict=True,
                 )
@@ -196,12 +219,11 @@ def accuracies(
     return found
 
 
-def _quality(
-    codes: np.ndarray, queries: np.ndarray, nearest: np.ndarray, k: int
-) -> Callable[[np.ndarray], list[float]]:
-    """Return a function from how often each query counts (q,) to the scores ``metrics_of(k)``."""
-    true, predicted = codes[queries], votes(codes, nearest[:, :k])
-    return lambda counts: prediction_quality(true, predicted, counts)[: len(metrics_of(k))]
+def _quality(true: np.ndarray, codes: np.ndarray, nearest: np.ndarray, k: int) -> list[float]:
+    """Return the scores ``metrics_of(k)`` of papers of the classes ``true``; NaN with fewer than k neighbours each."""
+    if k > nearest.shape[1]:
+        return [float("nan")] * len(metrics_of(k))
+    return prediction_quality(true, votes(codes, nearest[:, :k]))[: len(metrics_of(k))]
 
 
 def metrics_of(k: int) -> list[str]:
@@ -210,22 +232,11 @@ def metrics_of(k: int) -> list[str]:
     return [f"accuracy_at_{k}", *by_class]
 
 
-def prediction_quality(true: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> list[float]:
-    """Return accuracy, balanced accuracy and macro-F1, in this order and as scikit-learn defines them.
-
-    Args:
-        true: the classes, int (n,) from 0.
-        predicted: the predicted classes, int (n,) from 0.
-        counts: how often each paper counts (n,).
-    """
-    hit = true == predicted
-    classes = int(max(true.max(), predicted.max())) + 1
-    hits = np.bincount(true[hit], counts[hit], classes)
-    papers, told = (np.bincount(codes, counts, classes) for codes in (true, predicted))
-    present = papers > 0
-    either = papers + told > 0
+def prediction_quality(true: np.ndarray, predicted: np.ndarray) -> list[float]:
+    """Return accuracy, balanced accuracy and macro-F1, in this order, of predicted classes (n,)."""
     return [
-        float(hits.sum() / counts.sum()),
-        float((hits[present] / papers[present]).mean()),
-        float((2 * hits[either] / (papers + told)[either]).mean()),
+        float(accuracy_score(true, predicted)),
+        # The balanced accuracy; the function of this name warns of predicted classes that no paper has.
+        float(recall_score(true, predicted, labels=np.unique(true), average="macro")),
+        float(f1_score(true, predicted, average="macro", zero_division=0)),
     ]

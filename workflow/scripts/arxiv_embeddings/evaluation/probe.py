@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import RidgeClassifier
 
-from .bootstrap import SEED, mean_replicates
+from .bootstrap import SEED, spread, subsamples
 from .labels import Labels, paths
 from .scores import Score, joined, measured
 
@@ -24,7 +24,7 @@ def probe_scores(vectors: np.ndarray, levels: Sequence[Labels], note: str) -> li
     predicts those of the last fifth, in turn. Least squares needs seconds where logistic regression needs minutes. The class
     at a level is the one above the predicted. The hierarchical F1 (Kiritchenko et al., 2006) compares predicted
     and true classes together with all classes above them; as every path has the same length, it is the mean share
-    of the path that is right. The bootstrap resamples papers and keeps the fitted classifiers.
+    of the path that is right. For the intervals, classifiers learn again from each subsample.
 
     Args:
         vectors: float32 (n, d), of length 1.
@@ -34,34 +34,43 @@ def probe_scores(vectors: np.ndarray, levels: Sequence[Labels], note: str) -> li
     papers = len(vectors)
     keys = [("space", METHOD, "probe_accuracy", labels.level) for labels in levels]
     keys.append(("space", METHOD, "probe_hierarchical_f1", ""))
-    down = paths(levels)
-    finest = down[-1]
     problem = ""
     if papers < LEAST:
         problem = f"omitted: fewer than {LEAST} papers"
-    elif len(np.unique(finest)) < 2:
+    elif all(len(labels.names) < 2 for labels in levels):
         problem = "omitted: the finest level has fewer than two classes"
     if problem:
         return [Score(*key, value=None, papers=papers, note=problem) for key in keys]
-    predicted = predict(vectors, finest)
-    # A paper of every path, for the classes above it.
-    example = np.unique(finest, return_index=True)[1]
-    hits = [codes == codes[example][predicted] for codes in down]
-    chances = [_chance(codes, codes[example][predicted]) for codes in down]
-    values = [*hits, np.mean(hits, axis=0)]
+    values, chances = _shares(vectors, levels)
+    on_subsamples = [
+        _shares(vectors[rows], [labels.at(rows) for labels in levels])[0]
+        for rows in subsamples(papers)
+    ]
     return [
         measured(
             *key,
-            value=float(of_key.mean()),
+            value=value,
             papers=papers,
             note=joined(note, f"{FOLDS} folds"),
-            replicates=mean_replicates(of_key),
+            replicates=spread(papers) * replicates,
             chance=chance,
         )
-        for key, of_key, chance in zip(
-            keys, values, [*chances, float(np.mean(chances))], strict=True
+        for key, value, replicates, chance in zip(
+            keys, values, np.array(on_subsamples).T, chances, strict=True
         )
     ]
+
+
+def _shares(vectors: np.ndarray, levels: Sequence[Labels]) -> tuple[list[float], list[float]]:
+    """Return the shares of papers whose predicted class is right at every level, and their mean; and those by chance."""
+    down = paths(levels)
+    finest = down[-1]
+    # A paper of every path, for the classes above it.
+    example = np.unique(finest, return_index=True)[1]
+    predicted = example[predict(vectors, finest)]
+    hits = [float((codes == codes[predicted]).mean()) for codes in down]
+    chances = [_chance(codes, codes[predicted]) for codes in down]
+    return [*hits, float(np.mean(hits))], [*chances, float(np.mean(chances))]
 
 
 def predict(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray:

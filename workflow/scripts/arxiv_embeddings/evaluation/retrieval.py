@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bootstrap import SHUFFLES, mean_replicates
+from .bootstrap import SHUFFLES, spread, subsamples_note
 from .labels import Labels, paths, shuffled
-from .neighbours import METHOD, votes
+from .neighbours import METHOD, Again, votes
 from .scores import Score, joined, measured
 
 RANKS = 10
@@ -18,6 +18,7 @@ def retrieval_scores(
     *,
     queries: np.ndarray,
     nearest: np.ndarray,
+    again: Again,
     listed: Sequence[str] | None,
     note: str,
 ) -> list[Score]:
@@ -27,6 +28,7 @@ def retrieval_scores(
         levels: the classes of all n papers, the coarsest first.
         queries: row numbers (q,).
         nearest: their neighbours (q, k), the nearest first.
+        again: what ``found_again`` found in the queries, for the intervals.
         listed: the classes of the finest level that each paper lists, separated by spaces (n,); None if unknown.
         note: of the scores.
     """
@@ -42,14 +44,22 @@ def retrieval_scores(
             continue
         gains, chances = ndcg(codes, queries, nearest)
         known = np.isfinite(gains)
+        on_subsamples = [
+            _mean_gain([of_level[queries[rows]] for of_level in codes], near)
+            for rows, near in again
+        ]
         alone = int((~known).sum())
         found.append(
             measured(
                 *key,
                 value=float(gains[known].mean()) if known.any() else float("nan"),
                 papers=int(known.sum()),
-                note=joined(note, f"without {alone} papers alone in their class" if alone else ""),
-                replicates=mean_replicates(gains[known]) if known.any() else np.empty(0),
+                note=joined(
+                    note,
+                    f"without {alone} papers alone in their class" if alone else "",
+                    subsamples_note(len(queries)),
+                ),
+                replicates=spread(len(queries)) * np.array(on_subsamples),
                 chance=float(chances[known].mean()) if known.any() else None,
             )
         )
@@ -63,6 +73,11 @@ def retrieval_scores(
             continue
         own = _listed_classes(labels, levels[-1], listed, queries)
         hits = _among(votes(labels.codes, nearest[:, :RANKS]), own)
+        codes = labels.codes[queries]
+        on_subsamples = [
+            _among(votes(codes[rows], near[:, :RANKS]), [own[row] for row in rows]).mean()
+            for rows, near in again
+        ]
         by_chance = [
             _among(votes(shuffled(levels, shuffle)[number].codes, nearest[:, :RANKS]), own).mean()
             for shuffle in range(SHUFFLES)
@@ -72,8 +87,8 @@ def retrieval_scores(
                 *key,
                 value=float(hits.mean()),
                 papers=len(queries),
-                note=joined(note, labels.note),
-                replicates=mean_replicates(hits),
+                note=joined(note, labels.note, subsamples_note(len(queries))),
+                replicates=spread(len(queries)) * np.array(on_subsamples),
                 chance=float(np.mean(by_chance)),
             )
         )
@@ -104,6 +119,14 @@ def ndcg(
         by_chance += others / (len(of_level) - 1) * sums[-1]
     best[best == 0] = np.nan
     return gains / best, by_chance / best
+
+
+def _mean_gain(codes: Sequence[np.ndarray], nearest: np.ndarray) -> float:
+    """Return the mean nDCG@10 of all papers; NaN with fewer than 10 neighbours each."""
+    if nearest.shape[1] < RANKS:
+        return float("nan")
+    gains = ndcg(codes, np.arange(len(nearest)), nearest)[0]
+    return float(gains[np.isfinite(gains)].mean()) if np.isfinite(gains).any() else float("nan")
 
 
 def _listed_classes(

@@ -95,7 +95,6 @@ def measured(
     note: str,
     replicates: np.ndarray,
     chance: float | None = None,
-    scale: float = 1.0,
 ) -> Score:
     """Return the score with its replicates centred on the value.
 
@@ -110,9 +109,9 @@ def measured(
         value: NaN where the score is undefined for these papers.
         papers: as in ``Score``.
         note: as in ``Score``.
-        replicates: float64 (r,), as ``bootstrap`` returns them; none where no interval can be had.
+        replicates: float64 (r,), as ``bootstrap`` returns them, or ``spread`` times the values on ``subsamples``;
+            only their distances from their mean are used. None where no interval can be had.
         chance: as in ``Score``; NaN where it is undefined.
-        scale: by which the replicates' distances from their mean are multiplied.
     """
     key = (family, method, metric, level)
     if not math.isfinite(value):
@@ -125,7 +124,7 @@ def measured(
         reason = f"no interval: undefined in {undefined} of {len(replicates)} resamples"
         note = joined(note, reason)
     else:
-        kept = tuple((value + scale * (replicates - replicates.mean())).tolist())
+        kept = tuple((value + replicates - replicates.mean()).tolist())
     if chance is not None and not math.isfinite(chance):
         chance = None
     return Score(*key, value=float(value), papers=papers, note=note, chance=chance, replicates=kept)
