@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
         empty = [np.empty(0, np.int32) for _ in levels]
         report = {"method": arguments.method, "papers": reduction["papers"], "omitted": str(error)}
         found = Clustering(empty, None, None, report)
-        scores = omitted_scores(levels, reduction["papers"], str(error))
+        scores = omitted_scores(levels, reduction["papers"], arguments.method, str(error))
     else:
         log.info("Clustered. Scoring.")
         scores = cell_scores(vectors, levels, found, **method)

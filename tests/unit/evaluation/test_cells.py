@@ -13,9 +13,9 @@ from arxiv_embeddings.common.files import write_json
 from arxiv_embeddings.evaluation import bootstrap
 from arxiv_embeddings.evaluation.bootstrap import subsamples
 from arxiv_embeddings.evaluation.cells import cell_scores, cell_values
-from arxiv_embeddings.evaluation.clusterings import Clustering, cluster
+from arxiv_embeddings.evaluation.clusterings import METHODS, Clustering, cluster
 from arxiv_embeddings.evaluation.labels import Labels
-from arxiv_embeddings.evaluation.scores import Score, read_scores
+from arxiv_embeddings.evaluation.scores import Score, higher_is_better, read_scores
 
 Script = Callable[..., "CompletedProcess[str]"]
 OPTIONS: dict[str, Any] = {"seed": 42, "settings": {}, "threads": 1}
@@ -134,8 +134,13 @@ def test_levels_without_usable_classes_are_omitted_with_a_reason() -> None:
     found = cluster(vectors, "ward", [1, 6], **OPTIONS)
     scores = cell_scores(vectors, [one, fine], found, method="ward", **OPTIONS)
     omitted = [score for score in scores if score.level == "category 0"]
-    assert omitted and all(score.value is None for score in omitted)
-    assert omitted[0].note == "omitted: category 0 has fewer than two classes"
+    assert {score.metric for score in omitted} == {
+        score.metric
+        for score in scores
+        if score.level == "category 1" and higher_is_better(score.metric) is not None
+    }
+    assert all(score.value is None for score in omitted)
+    assert {score.note for score in omitted} == {"omitted: category 0 has fewer than two classes"}
 
 
 def test_few_papers_have_no_interval_and_say_so() -> None:
@@ -144,10 +149,14 @@ def test_few_papers_have_no_interval_and_say_so() -> None:
     assert "no interval: fewer than 40 papers" in score.note
 
 
-def test_identical_vectors_have_no_scores() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_identical_vectors_have_no_scores(method: str) -> None:
+    """Every score that says how good a cell is has a row, so that none is missing without a word."""
     vectors, levels = np.ones((50, 4), np.float32), draw(50)[1]
-    found = cluster(vectors, "ward", [3, 6], **OPTIONS)
-    scores = cell_scores(vectors, levels, found, method="ward", **OPTIONS)
+    found = cluster(vectors, method, [3, 6], **OPTIONS)
+    scores = cell_scores(vectors, levels, found, method=method, **OPTIONS)
+    made = {key for key in scores_of(method) if higher_is_better(key[1]) is not None}
+    assert {(score.method, score.metric, score.level) for score in scores} == made
     assert {score.value for score in scores} == {None}
     assert {score.note for score in scores} == {"omitted: all vectors are identical"}
 
@@ -199,6 +208,6 @@ def test_an_omitted_reduction_omits_its_cells(script: Script, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stdout
     scores = read_scores(tmp_path / "s")
-    assert {score.level for score in scores} == {"category 0", "category 1"}
+    assert {score.level for score in scores} == {"category 0", "category 1", ""}
     assert {score.note for score in scores} == {f"omitted: {report['omitted']}"}
     assert np.load(tmp_path / "t.npy").shape == (0, 4)

@@ -13,11 +13,11 @@ import numpy as np
 from ..common.errors import InputError
 from .agreement import METRICS, agreement, contingency
 from .bootstrap import SHUFFLES, SUBSAMPLES, spread, subsamples, subsamples_note
-from .clusterings import SEEDED, Clustering, cluster
+from .clusterings import SEEDED, WITH_OWN_CLUSTERS, WITH_TREE, Clustering, cluster
 from .labels import Labels, shuffled
 from .scores import Score, higher_is_better, joined, measured
 from .tree import lay_out
-from .tree_scores import tree_scores
+from .tree_scores import BY_LEVEL, COPHENETIC, tree_scores
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def cell_scores(
     """
     papers = len(vectors)
     if (vectors == vectors[0]).all():
-        return omitted_scores(levels, papers, "all vectors are identical")
+        return omitted_scores(levels, papers, method, "all vectors are identical")
 
     def again(rows: np.ndarray | slice, labels: Sequence[Labels], start: int) -> Clustering:
         numbers = [len(level.names) for level in labels]
@@ -111,20 +111,26 @@ def cell_scores(
         )
     for level in levels:
         if level.problem:
-            scores += _omitted(level, papers, level.problem)
+            keys = _keys(method, level.level)
+            scores += [Score(*key, value=None, papers=papers, note=level.problem) for key in keys]
     return scores
 
 
-def omitted_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:
-    """Return the scores of a cell that could not be made, with the reason."""
-    return [score for labels in levels for score in _omitted(labels, papers, f"omitted: {reason}")]
+def omitted_scores(levels: Sequence[Labels], papers: int, method: str, reason: str) -> list[Score]:
+    """Return the scores of a cell of a clustering method that could not be made, with the reason."""
+    keys = [key for labels in levels for key in _keys(method, labels.level)]
+    if method in WITH_TREE:
+        keys.append((TREE, "", COPHENETIC, ""))
+    return [Score(*key, value=None, papers=papers, note=f"omitted: {reason}") for key in keys]
 
 
-def _omitted(labels: Labels, papers: int, note: str) -> list[Score]:
-    return [
-        Score(FLAT, "", metric, labels.level, value=None, papers=papers, note=note)
-        for metric in METRICS
-    ]
+def _keys(method: str, level: str) -> list[Key]:
+    """Return the keys of the scores of a clustering method at a level that say how good it is."""
+    names = ("", OWN) if method in WITH_OWN_CLUSTERS else ("",)
+    keys = [(FLAT, name, metric, level) for name in names for metric in METRICS]
+    if method in WITH_TREE:
+        keys += [(TREE, "", metric, level) for metric in BY_LEVEL]
+    return keys
 
 
 def cell_values(found: Clustering, levels: Sequence[Labels]) -> dict[Key, float]:

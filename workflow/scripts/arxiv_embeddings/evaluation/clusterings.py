@@ -30,8 +30,10 @@ LIBRARIES = {
     "hdbscan": ("hdbscan",),
     "diffusion_condensation": (),
 }
-# Methods whose result depends on the seed.
+# Methods whose result depends on the seed, those that make a tree, and those that choose a number of clusters themselves.
 SEEDED = ("kmeans",)
+WITH_TREE = ("ward", "average", "hdbscan", "diffusion_condensation")
+WITH_OWN_CLUSTERS = ("hdbscan",)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -167,6 +167,15 @@ def _divided(numerator: float, denominator: float) -> float:
     return float(numerator / denominator) if denominator > 0 else float("nan")
 
 
+# The scores of a tree at a level, and the one of all levels together.
+BY_LEVEL = {
+    "dendrogram_purity": dendrogram_purity,
+    "lca_f1": lca_f1,
+    "dasgupta_cost": dasgupta_cost,
+}
+COPHENETIC = "cophenetic_correlation"
+
+
 def tree_scores(tree: Tree, levels: Sequence[Labels]) -> dict[tuple[str, str], float]:
     """Return the scores of a tree by metric and level: "" for those of all levels together.
 
@@ -182,10 +191,9 @@ def tree_scores(tree: Tree, levels: Sequence[Labels]) -> dict[tuple[str, str], f
         if labels.problem:
             continue
         met = meetings(tree, labels.codes)
-        found["dendrogram_purity", labels.level] = dendrogram_purity(tree, met, counts)
-        found["lca_f1", labels.level] = lca_f1(tree, met, counts)
-        found["dasgupta_cost", labels.level] = dasgupta_cost(tree, met, counts)
-    found["cophenetic_correlation", ""] = cophenetic_correlation(
+        for metric, score in BY_LEVEL.items():
+            found[metric, labels.level] = score(tree, met, counts)
+    found[COPHENETIC, ""] = cophenetic_correlation(
         tree, [meetings(tree, places) for places in paths(levels)], counts
     )
     if tree.heights[-1] < SMALLEST_HEIGHT:
