@@ -37,7 +37,7 @@ def options(tmp_path: Path, bert: Path, texts: list[str]) -> list[object]:
 
 @pytest.mark.parametrize(
     ("what", "stack"),
-    [("Encoder._forward", "in _encode_batch"), ("load_model", "in load_encoders")],
+    [("Encoder._forward", "in _encode_batch"), ("load_model", "in load_encoder")],
 )
 def test_a_job_that_hangs_is_ended(
     what: str, stack: str, options: list[object], tmp_path: Path, script: Script
@@ -63,7 +63,7 @@ def test_a_job_whose_interpreter_hangs_is_ended(
     done = script("embed_shard.py", *options, before=before + patched("load_model", hang))
     assert done.returncode == 1, done.stdout
     log = (tmp_path / "shard.log").read_text()
-    assert "Timeout (" in log and "in instead" in log and "in load_encoders" in log
+    assert "Timeout (" in log and "in instead" in log and "in load_encoder" in log
 
 
 def test_a_slow_job_that_makes_progress_is_not_ended(

@@ -126,21 +126,6 @@ def test_rows_in_bfloat16_are_close_to_float32(
     assert cosines(encoder.encode(encoder.tokenize(texts)), expected).min() >= 0.999
 
 
-def test_a_copy_has_weights_and_slots_of_its_own(
-    minilm: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    use_rows(monkeypatch)
-    encoder = load(minilm, 1_200)
-    ids = encoder.tokenize(texts)
-    other = encoder.copy_on(CPU)
-    expected = encoder.encode(ids)
-    with torch.no_grad():
-        for weight in encoder._model.parameters():
-            weight.zero_()
-    np.testing.assert_array_equal(other.encode(ids), expected)
-    assert other._slots is not encoder._slots
-
-
 @pytest.mark.parametrize("kind", ["mpnet", "gemma2", "modernbert"])
 def test_models_that_cannot_are_padded_and_the_log_says_why(
     minilm: Path,

@@ -46,6 +46,7 @@ class Job:
             encoder=SETTINGS,
             device="cpu",
             gpus=0,
+            gpu=None,
             threads=1,
             tokens_per_batch=None,
             no_progress_minutes=10**6,  # in the process of the tests

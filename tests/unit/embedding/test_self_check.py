@@ -1,6 +1,5 @@
 """A device that computes wrong vectors is found before any of them is saved."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +29,29 @@ def drawn(texts: list[str], tmp_path: Path) -> Path:
     return draw(tmp_path / "drawn.parquet", texts)
 
 
-def embed(drawn: Path, encoders: list[TextEncoder], folder: Path, store: Path) -> Piece:
+def embed(drawn: Path, encoder: TextEncoder, folder: Path, store: Path) -> Piece:
     return embed_shard(
         drawn,
         np.arange(PAPERS),
         shard="ab-00000",
         papers_per_chunk=8,
-        tokenizer=encoders[0].tokenizer,
-        load_encoders=lambda: encoders,
+        tokenizer=encoder.tokenizer,
+        load_encoder=lambda: encoder,
         on_progress=lambda: None,
         store_folder=store,
         made_by={
             "checkpoint": checkpoint_identity(folder),
-            "device": {"type": "cpu", "node": "n17", "count": len(encoders)},
+            "device": {"type": "cpu", "node": "n17", "count": 1},
             "versions": {},
         },
-        self_check=SelfCheck(folder, encoders[0].settings),
+        self_check=SelfCheck(folder, encoder.settings),
     )
 
 
-@pytest.mark.parametrize("devices", [1, 2])
 def test_right_vectors_pass_and_the_manifest_says_so(
-    bert: Path, loaded: TextEncoder, drawn: Path, tmp_path: Path, devices: int
+    bert: Path, loaded: TextEncoder, drawn: Path, tmp_path: Path
 ) -> None:
-    encoders = [loaded, loaded.copy_on(CPU)][:devices]
-    piece = embed(drawn, encoders, bert, tmp_path / "store")
+    piece = embed(drawn, loaded, bert, tmp_path / "store")
     found = piece.manifest.device["self_check"]
     assert found["texts"] == 4
     assert found["least_cosine"] == pytest.approx(1, abs=1e-6)
@@ -95,20 +92,9 @@ def test_a_device_that_lies_stops_the_job_and_nothing_is_saved(
 ) -> None:
     plain = Encoder._forward
     monkeypatch.setattr(Encoder, "_forward", lying(plain, 0.005))
-    embed(drawn, [loaded], bert, tmp_path / "rounding")
+    embed(drawn, loaded, bert, tmp_path / "rounding")
     monkeypatch.setattr(Encoder, "_forward", lying(plain, 0.2))
-    facts = (
-        r"paper \S+ \(\d+ tokens\) from .*'n17'.* cosine of 0\.9\d+ .*Device: length .*CPU: length "
-    )
+    facts = r"paper \S+ \(\d+ tokens\) from .*'n17'.*'device': 'cpu'.* cosine of 0\.9\d+ .*Device: length .*CPU: length "
     with pytest.raises(InputError, match=facts):
-        embed(drawn, [loaded], bert, tmp_path / "store")
+        embed(drawn, loaded, bert, tmp_path / "store")
     assert pieces_in(tmp_path / "store") == []
-
-
-def test_one_lying_device_of_two_is_named(
-    bert: Path, loaded: TextEncoder, drawn: Path, tmp_path: Path
-) -> None:
-    liar = loaded.copy_on(CPU)
-    liar._forward = lambda ids: -lying(Encoder._forward, 0)(loaded, ids)  # type: ignore[method-assign]
-    with pytest.raises(InputError, match=re.escape("cosine of -1.0")):
-        embed(drawn, [liar, loaded], bert, tmp_path / "store")

@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,7 @@ CPU = torch.device("cpu")
 CHUNK = 8
 
 
-def embed(
-    drawn: Path, rows: Any, encoders: Sequence[TextEncoder], store: Path, **changes: Any
-) -> np.ndarray:
+def embed(drawn: Path, rows: Any, encoder: TextEncoder, store: Path, **changes: Any) -> np.ndarray:
     """Embed papers as one shard in small chunks; return the vectors of the only piece."""
     piece = embed_shard(
         drawn,
@@ -43,8 +40,8 @@ def embed(
         **{
             "shard": "ab-00000",
             "papers_per_chunk": CHUNK,
-            "tokenizer": encoders[0].tokenizer,
-            "load_encoders": lambda: encoders,
+            "tokenizer": encoder.tokenizer,
+            "load_encoder": lambda: encoder,
             "on_progress": lambda: None,
             "store_folder": store,
             "made_by": {
@@ -84,10 +81,10 @@ def test_the_command_writes_the_piece_and_its_manifest(
     options += ["--encoder", SETTINGS.to_json(), "--done", done_file, "--threads", 2]
     done = script("embed_shard.py", *options, "--log", tmp_path / "job.log")
     assert done.returncode == 0, done.stdout
-    assert json.loads(done_file.read_text()) == {
-        "shard": "ab-00001", "papers": 10, "found": 0, "embedded": 10,
-    }  # fmt: skip
     [piece] = pieces_in(store)
+    counts = {"papers": 10, "found": 0, "embedded": 10}
+    told = {"shard": "ab-00001", **counts, "piece": piece.name}
+    assert json.loads(done_file.read_text()) == told
     own = [texts[row] for row in rows[5:15]]
     assert piece.rows["text"].tobytes() == text_keys(own).tobytes()
     tokenizer = transformers.AutoTokenizer.from_pretrained(bert)
@@ -152,53 +149,30 @@ transformers.AutoModel.from_pretrained = refuse
 def test_vectors_have_the_order_of_the_rows(
     drawn: Path, loaded: TextEncoder, expected: np.ndarray, tmp_path: Path
 ) -> None:
-    vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store")
+    vectors = embed(drawn, range(PAPERS), loaded, tmp_path / "store")
     assert cosines(vectors, expected).min() >= 0.99999
     assert cosines(vectors, np.roll(expected, 1, axis=0)).max() < 0.99
     some = [1, 4, 30]
-    assert cosines(embed(drawn, some, [loaded], tmp_path / "two"), expected[some]).min() >= 0.99999
+    assert cosines(embed(drawn, some, loaded, tmp_path / "two"), expected[some]).min() >= 0.99999
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 39, 40, 1000])
 def test_vectors_do_not_depend_on_the_chunks(
     drawn: Path, loaded: TextEncoder, expected: np.ndarray, tmp_path: Path, chunk: int
 ) -> None:
-    vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store", papers_per_chunk=chunk)
+    vectors = embed(drawn, range(PAPERS), loaded, tmp_path / "store", papers_per_chunk=chunk)
     assert cosines(vectors, expected).min() >= 0.99999
 
 
-def test_several_devices_give_the_same_bytes_as_one(
-    drawn: Path, loaded: TextEncoder, tmp_path: Path
+def test_the_shard_fails_after_an_error_of_the_device(
+    drawn: Path, loaded: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = [loaded, loaded.copy_on(CPU), loaded.copy_on(CPU)]
-    used: set[int] = set()
-
-    def begin(encoder: Encoder, *arguments: Any) -> Any:
-        used.add(id(encoder))
-        time.sleep(0.01 * (len(used) % 2))  # chunks are finished out of order
-        return plain(encoder, *arguments)
-
-    plain = Encoder.begin
-    vectors = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "begin", begin)
-        for count in (1, 2, 3):
-            vectors.append(embed(drawn, range(PAPERS), copies[:count], tmp_path / str(count)))
-    assert len(used) == 3
-    assert vectors[0].tobytes() == vectors[1].tobytes() == vectors[2].tobytes()
-
-
-def test_the_shard_fails_after_an_error_on_one_device(
-    drawn: Path, loaded: TextEncoder, tmp_path: Path
-) -> None:
-    broken = loaded.copy_on(CPU)
-
     def begin(*_: object) -> Any:
         raise RuntimeError("device-side assert")
 
-    broken.begin = begin  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(Encoder, "begin", begin)
     with pytest.raises(RuntimeError, match="device-side assert"):
-        embed(drawn, range(PAPERS), [loaded, broken], tmp_path / "store")
+        embed(drawn, range(PAPERS), loaded, tmp_path / "store")
 
 
 def test_texts_are_tokenized_while_the_weights_load(
@@ -214,24 +188,24 @@ def test_texts_are_tokenized_while_the_weights_load(
         begun.set()
         return plain(texts)
 
-    def load() -> list[TextEncoder]:
+    def load() -> TextEncoder:
         assert begun.wait(60)
-        return [loaded]
+        return loaded
 
     plain = loaded.tokenizer.tokenize
     monkeypatch.setattr(loaded.tokenizer, "tokenize", tokenize)
-    vectors = embed(drawn, range(PAPERS), [loaded], tmp_path / "store", load_encoders=load)
+    vectors = embed(drawn, range(PAPERS), loaded, tmp_path / "store", load_encoder=load)
     assert cosines(vectors, expected).min() >= 0.99999
 
 
 def test_the_shard_fails_if_the_weights_cannot_be_loaded(
     drawn: Path, loaded: TextEncoder, tmp_path: Path
 ) -> None:
-    def load() -> list[TextEncoder]:
+    def load() -> TextEncoder:
         raise InputError("not whole")
 
     with pytest.raises(InputError, match="not whole"):
-        embed(drawn, range(PAPERS), [loaded], tmp_path / "store", load_encoders=load)
+        embed(drawn, range(PAPERS), loaded, tmp_path / "store", load_encoder=load)
     assert pieces_in(tmp_path / "store") == []
 
 
@@ -280,7 +254,7 @@ def test_equal_texts_are_embedded_once(
 ) -> None:
     drawn = draw(tmp_path / "drawn.parquet", [texts[0], texts[1], texts[0], texts[2], texts[1]])
     assert rows_to_embed(drawn, np.arange(5), []).tolist() == [0, 1, 3]
-    embed(drawn, [0, 3], [loaded], tmp_path / "store")
+    embed(drawn, [0, 3], loaded, tmp_path / "store")
     pieces = pieces_in(tmp_path / "store")
     assert rows_to_embed(drawn, np.arange(5), pieces).tolist() == [1]
     assert rows_to_embed(drawn, np.array([], dtype=np.int64), pieces).tolist() == []
@@ -306,7 +280,7 @@ def test_vectors_that_are_not_finite_are_refused_with_the_papers(
     with pytest.raises(
         InputError, match=f"vectors of 2 papers.*: {paper_id(3)}, {paper_id(6)}\\. "
     ):
-        embed(drawn, range(PAPERS), [loaded], tmp_path / "store")
+        embed(drawn, range(PAPERS), loaded, tmp_path / "store")
     assert pieces_in(tmp_path / "store") == []
 
 
@@ -322,7 +296,7 @@ def test_a_damaged_weight_is_reported_with_the_affected_papers(
     encoder = TextEncoder(tmp_path / "fetched", SETTINGS, CPU)
     drawn = draw(tmp_path / "d", [*texts[:20], "A zebra. " + texts[20], *texts[21:]])
     with pytest.raises(InputError, match=f"vectors of 1 papers .* numbers: {paper_id(20)}\\. "):
-        embed(drawn, range(PAPERS), [encoder], tmp_path / "store")
+        embed(drawn, range(PAPERS), encoder, tmp_path / "store")
     # Finite chunks are kept: the earlier ones, and possibly the next one, which the other thread may have finished.
     kept = VectorStore(pieces_in(tmp_path / "store")).find(text_keys(texts))
     assert (kept >= 0).sum() in (2 * CHUNK, 3 * CHUNK)
@@ -332,9 +306,9 @@ def test_the_log_says_on_what_and_how_it_encodes() -> None:
     settings = EncoderSettings(
         pooling="mean", max_length=256, normalize=True, dtype="float32", prompt=""
     )
-    gpu = {"type": "cuda", "name": "H100", "memory_bytes": 80, "node": "n1", "count": 4}
+    gpu = {"type": "cuda", "name": "H100", "memory_bytes": 80, "node": "n1", "count": 1}
     where, how = encoding_lines(gpu, {"torch": "2.13.0", "numpy": "2.4"}, settings, "masked")
-    assert where == "Encoding on n1 (4 x H100) with torch 2.13.0, numpy 2.4."
+    assert where == "Encoding on n1 (H100) with torch 2.13.0, numpy 2.4."
     assert "pooling mean" in how and "max_length 256" in how and how.endswith("Attention: masked.")
     # What is not set is not said.
     assert "prompt" not in how and "None" not in how and "{" not in how

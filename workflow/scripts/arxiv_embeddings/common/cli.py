@@ -75,4 +75,7 @@ def number_or_all(text: str) -> int | None:
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> None:
     """Raise SystemExit, so that partial files are removed on Ctrl-C, and when SLURM preempts a job."""
+    if number == signal.SIGTERM:
+        # A second one, as SLURM and the process that started this one may both send it, must not end the cleaning up.
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)

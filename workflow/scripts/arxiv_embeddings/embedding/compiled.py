@@ -43,11 +43,6 @@ KINDS = 4
 HOW: dict[str, Any] = {"dynamic": False, "fullgraph": True, "options": {"compile_threads": 1}}
 
 
-def worth_compiling(papers: int, devices: int) -> bool:
-    """Return whether so many papers are worth it. Devices compile one after another and share the papers."""
-    return papers >= LEAST_PAPERS * devices**2
-
-
 def keep_in(folder: Path) -> None:
     """Keep what this process compiles in ``folder``, so that later jobs compile in less time.
 
@@ -78,12 +73,10 @@ def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], tor
     If they do not compute the same as before, or if anything fails, they are left uncompiled, and the log says why.
 
     Args:
-        model: on its device. A copy of it has uncompiled layers.
+        model: on its device.
         states: computes hidden states (tokens, d) with the model, in the shape and the dtype of all later calls.
     """
     layers = [it for it in model.modules() if isinstance(it, GradientCheckpointingLayer)]
-    # Each device counts towards the limit.
-    limit = KINDS * max(1, torch.cuda.device_count())
     try:
         if not layers:
             raise RuntimeError("transformers does not mark the layers of this model")
@@ -91,7 +84,7 @@ def compile_layers(model: transformers.PreTrainedModel, states: Callable[[], tor
         began = time.perf_counter()
         torch.compiler.set_stance("default")
         for layer in layers:
-            layer.compile(recompile_limit=limit, **HOW)
+            layer.compile(recompile_limit=KINDS, **HOW)
         found = states()
         log.info("Compiled layers on %s in %.1f s.", model.device, time.perf_counter() - began)
         _compare(found, expected)

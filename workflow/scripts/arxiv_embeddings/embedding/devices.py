@@ -11,8 +11,12 @@ import torch
 from ..common.errors import InputError
 
 
-def choose_device(kind: str) -> torch.device:
-    """Return the device of a job: for ``cuda`` the GPU that the job was given, for ``cpu`` the CPU.
+def choose_device(kind: str, number: int | None = None) -> torch.device:
+    """Return the device of a process: for ``cuda`` a GPU that the job was given, for ``cpu`` the CPU.
+
+    Args:
+        kind: ``cuda`` or ``cpu``.
+        number: of the GPU among the visible ones; by default the current one.
 
     Raises:
         InputError: the job was given a GPU but sees none. It never falls back to the CPU.
@@ -25,18 +29,19 @@ def choose_device(kind: str) -> torch.device:
             f"{torch.version.cuda or 'no'}). Exclude the node if its driver is broken, install a torch "
             "that fits the driver, or ask for the CPU with --set-resources embed_shard:device=cpu."
         )
-    return torch.device(kind)
+    if number is None or kind == "cpu":
+        return torch.device(kind)
+    return torch.device(kind, number)
 
 
-def choose_devices(kind: str, gpus: int) -> list[torch.device]:
-    """Return the devices of a job: for ``cuda`` the first ``gpus`` visible GPUs, or all of them if ``gpus`` is 0.
+def number_of_devices(kind: str, gpus: int) -> int:
+    """Return how many devices a job uses: of ``cuda`` the first ``gpus`` visible GPUs, or all of them if ``gpus`` is 0.
 
     Raises:
         InputError: the job sees fewer GPUs than it was given.
     """
-    device = choose_device(kind)
-    if device.type == "cpu":
-        return [device]
+    if choose_device(kind).type == "cpu":
+        return 1
     visible = torch.cuda.device_count()
     if gpus > visible:
         raise InputError(
@@ -44,7 +49,7 @@ def choose_devices(kind: str, gpus: int) -> list[torch.device]:
             f"(CUDA_VISIBLE_DEVICES: {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}). Set the resource "
             "'gpu' of embed_shard to the number of GPUs that the site gives to one job."
         )
-    return [torch.device("cuda", index) for index in range(gpus or visible)]
+    return gpus or visible
 
 
 def choose_dtype(requested: str, device: torch.device, declared: str | None = None) -> torch.dtype:

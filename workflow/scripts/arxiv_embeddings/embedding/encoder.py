@@ -1,13 +1,11 @@
 """The encoder: a checkpoint on a device, and the loop that turns token ids into vectors."""
 
 import contextlib
-import copy
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -118,32 +116,28 @@ class Encoder:
         layers = ", compiled layers" if compiled.is_compiled(self._model) else ""
         return f"each text alone, without padding{layers}"
 
-    def compile_layers(self) -> None:
-        """Compile the layers for rows of one shape; see compiled.py. Does nothing where there are no such rows.
+    @property
+    def has_one_shape(self) -> bool:
+        """Whether all texts are computed in rows of one shape, which layers can be compiled for."""
+        return self._packed is not None and self.device.type in ONE_SHAPE_ON
 
-        If it fails, the log says why, and the encoder works as before. To be called before threads use any encoder.
+    def compile_layers(self) -> None:
+        """Compile the layers for rows of one shape; see compiled.py.
+
+        If it fails, the log says why, and the encoder works as before. To be called before threads use the encoder.
+
+        Raises:
+            ValueError: the encoder has no rows of one shape.
         """
-        if self._packed is None or self.device.type not in ONE_SHAPE_ON:
-            return
         packed, size = self._packed, self._row_size()
+        if packed is None or not self.has_one_shape:
+            raise ValueError("the layers can only be compiled for rows of one shape")
         # As many as fit, so that the kernels compute all parts of a row.
         times = min(size[0] // sum(TRIAL_LENGTHS), size[1] // len(TRIAL_LENGTHS))
         with torch.inference_mode(), self._autocast(), self._current():
             compiled.compile_layers(
                 self._model, lambda: packed.trial_states(Row(*size, self._longest), times)
             )
-
-    def copy_on(self, device: torch.device) -> Self:
-        """Return a copy of the encoder, with its own weights, on another device of the same type.
-
-        The layers of the copy are not compiled.
-        """
-        other = copy.copy(self)
-        other.device, other._model = device, copy.deepcopy(self._model).to(device)
-        other._dense = copy.deepcopy(self._dense).to(device)
-        other._packed = self._packed and self._packed.on_copy(other._model)
-        other._slots = None
-        return other
 
     def encode(
         self, ids: Sequence[Sequence[int]], report: Callable[[int, int], None] | None = None

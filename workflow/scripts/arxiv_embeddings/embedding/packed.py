@@ -4,11 +4,10 @@ The texts stand one behind the other, and each attends only to itself. This need
 attention to a registered function (https://huggingface.co/docs/transformers/attention_interface).
 """
 
-import copy
 import inspect
 import itertools
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -184,12 +183,6 @@ class PackedModel:
                 raise
             # A model or kernel that does not know such rows may raise anything.
             raise NotPackableError(f"the trial failed ({error!r})") from error
-
-    def on_copy(self, model: transformers.PreTrainedModel) -> Self:
-        """Return the same for a copy of the model on another device."""
-        other = copy.copy(self)
-        other.model = model
-        return other
 
     def __call__(
         self, tokens: torch.Tensor, positions: torch.Tensor, bounds: torch.Tensor

@@ -1,10 +1,9 @@
-"""Embed one shard on one or several devices: compute only the vectors that the store lacks."""
+"""Embed one shard on a device: compute only the vectors that the store lacks."""
 
 import collections
 import contextlib
 import dataclasses
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -68,7 +67,7 @@ def embed_shard(
     shard: str,
     papers_per_chunk: int,
     tokenizer: Tokenizer,
-    load_encoders: Callable[[], Sequence[Encoder]],
+    load_encoder: Callable[[], Encoder],
     on_progress: Callable[[], None],
     store_folder: Path,
     made_by: dict[str, Any],
@@ -86,13 +85,12 @@ def embed_shard(
         shard: name of the shard; the names of the pieces begin with it.
         papers_per_chunk: number of papers in a chunk.
         tokenizer: the tokenizer of the checkpoint, with resolved encoder settings.
-        load_encoders: loads the same encoder on each device of the job, while the first texts are
-            tokenized.
-        on_progress: called, from any thread, once they are loaded and after every batch.
+        load_encoder: loads the encoder, while the first texts are tokenized.
+        on_progress: called, from any thread, once it is loaded and after every batch.
         store_folder: the folder of the store.
         made_by: the fields checkpoint, device and versions of the manifests.
-        self_check: compares the first vectors of each device before any of them is saved; the result becomes part
-            of the device in the manifests.
+        self_check: compares the first vectors before any of them is saved; the result becomes part of the device in
+            the manifests.
 
     Returns:
         The piece with all vectors, in the order of the rows.
@@ -104,13 +102,8 @@ def embed_shard(
     texts = read_texts(papers_path, rows, papers_per_chunk)
     chunks = (Chunk(ids, some, tokenizer.tokenize(some)) for ids, some in texts)
     with prefetch(chunks, depth=2) as todo:
-        encoders = load_encoders()
+        encoder = load_encoder()
         on_progress()
-        made_by = {
-            **made_by,
-            "encoder": tokenizer.settings.to_dict(),
-            "attention": encoders[0].attention,
-        }
         with Progress(len(rows), "papers") as progress:
             reporting = threading.Lock()
 
@@ -119,11 +112,10 @@ def embed_shard(
                 with reporting:
                     progress.advance(papers_done, tokens=tokens_done)
 
-            first = _FirstVectors(self_check, made_by["device"])
+            first = _FirstVectors(self_check, made_by["device"], encoder)
 
-            def save(encoder: Encoder, chunk: Chunk, vectors: np.ndarray, seconds: float) -> Piece:
+            def save(chunk: Chunk, vectors: np.ndarray, seconds: float) -> Piece:
                 _check(vectors, chunk.ids)
-                made_by["device"] = first.check(encoder, chunk, vectors)
                 return write_piece(
                     store_folder,
                     shard,
@@ -131,27 +123,46 @@ def embed_shard(
                     np.array([len(row) for row in chunk.tokens]),
                     lambda: [vectors],
                     seconds=seconds,
-                    **made_by,
+                    encoder=tokenizer.settings.to_dict(),
+                    # Layers are compiled until memory runs out.
+                    attention=encoder.attention,
+                    **{**made_by, "device": first.check(chunk, vectors)},
                 )
 
-            embedded = _embed_ahead(todo, encoders, save, report)
+            embedded = _embed_ahead(todo, encoder, save, report)
             with contextlib.closing(embedded):
                 pieces = list(embedded)
             log.info("Embedded %s papers: %s.", f"{len(rows):,}", progress.line())
-            return _join(pieces, shard, seconds=progress.seconds, **made_by)
+            return join(pieces, seconds=progress.seconds, devices=1)
 
 
-def _join(pieces: Sequence[Piece], shard: str, **made_by: Any) -> Piece:
-    """Replace the ``pieces`` of a shard with one piece, so that a store has few large files."""
+def join(pieces: Sequence[Piece], *, seconds: float, devices: int) -> Piece:
+    """Replace pieces of one shard with one piece, so that a store has few large files.
+
+    Args:
+        pieces: of the same checkpoint and settings, from devices of the same kind.
+        seconds: duration of embedding all of them.
+        devices: how many computed them.
+    """
+    first = pieces[0].manifest
+    device = {**first.device, "count": devices}
+    checks = [check for piece in pieces if (check := piece.manifest.device.get("self_check"))]
+    if checks:
+        device["self_check"] = min(checks, key=lambda check: check["least_cosine"])
     whole = write_piece(
         pieces[0].folder,
-        shard,
+        first.shard,
         np.concatenate([piece.rows["text"] for piece in pieces]),
         np.concatenate([piece.rows["tokens"] for piece in pieces]),
         lambda: (
             block for piece in pieces for block in matrix_blocks(piece.vectors_path, ROWS_AT_ONCE)
         ),
-        **made_by,
+        checkpoint=first.checkpoint,
+        encoder=first.encoder,
+        attention="; ".join(dict.fromkeys(piece.manifest.attention for piece in pieces)),
+        seconds=seconds,
+        device=device,
+        versions=first.versions,
     )
     for piece in pieces:
         if piece.name != whole.name:
@@ -160,68 +171,64 @@ def _join(pieces: Sequence[Piece], shard: str, **made_by: Any) -> Piece:
 
 
 class _FirstVectors:
-    """Checks the first vectors of each device, and lets no later ones pass before or if the check fails."""
+    """Checks the first vectors of a job, and lets no later ones pass before or if the check fails."""
 
-    def __init__(self, self_check: SelfCheck | None, device: dict[str, Any]) -> None:
+    def __init__(
+        self, self_check: SelfCheck | None, device: dict[str, Any], encoder: Encoder
+    ) -> None:
         self._self_check = self_check
         self._device = device
-        self._locks: dict[Encoder, threading.Lock] = collections.defaultdict(threading.Lock)
-        self._found: dict[Encoder, dict[str, Any] | None] = {}
+        self._name = str(encoder.device)
+        self._lock = threading.Lock()
+        self._begun = False
+        self._found: dict[str, Any] | None = None
 
-    def check(self, encoder: Encoder, chunk: Chunk, vectors: np.ndarray) -> dict[str, Any]:
+    def check(self, chunk: Chunk, vectors: np.ndarray) -> dict[str, Any]:
         """Return the device for the manifest, with the result of the check if there is one."""
         if self._self_check is None:
             return self._device
-        with self._locks[encoder]:
-            if encoder not in self._found:
-                self._found[encoder] = None
-                device = {**self._device, "device": str(encoder.device)}
-                self._found[encoder] = self._self_check.compare(
-                    device, chunk.ids, chunk.tokens, vectors
-                )
-            if self._found[encoder] is None:
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                device = {**self._device, "device": self._name}
+                self._found = self._self_check.compare(device, chunk.ids, chunk.tokens, vectors)
+            if self._found is None:
                 raise CancelledError
-        worst = min(filter(None, self._found.values()), key=lambda it: it["least_cosine"])
-        return {**self._device, "self_check": worst}
+        return {**self._device, "self_check": self._found}
 
 
 def _embed_ahead(
     todo: Iterator[Chunk],
-    encoders: Sequence[Encoder],
-    save: Callable[[Encoder, Chunk, np.ndarray, float], Piece],
+    encoder: Encoder,
+    save: Callable[[Chunk, np.ndarray, float], Piece],
     report: Callable[[int, int], None],
 ) -> Generator[Piece, None, None]:
-    """Yield the pieces of the chunks in order, while the devices compute the next chunks.
+    """Yield the pieces of the chunks in order, while the device computes the next chunks.
 
-    Each encoder has two threads: one computes while the other saves the vectors of the previous chunk. A GPU has a
-    third one: while one thread waits for vectors, another queues the chunk after them, so that the GPU always has
-    work. If the caller stops early (an error, SIGTERM), the chunks in progress are finished and saved first.
+    One thread computes while another one saves the vectors of the previous chunk. A GPU has a third one: while one
+    thread waits for vectors, another queues the chunk after them, so that the GPU always has work. If the caller stops
+    early (an error, SIGTERM), the chunks in progress are finished and saved first.
     """
-    free: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
-    for encoder in encoders:
-        free.put(encoder)
     stopping = threading.Event()
+    computing, timing = threading.Lock(), threading.Lock()
+    finished = 0.0
 
     def embed(chunk: Chunk) -> Piece:
-        encoder = free.get()
-        try:
+        nonlocal finished
+        with computing:
             if stopping.is_set():
                 raise CancelledError
             began = time.perf_counter()
             fetch = encoder.begin(chunk.tokens, report)
-        finally:
-            free.put(encoder)
         vectors = fetch()
         with timing:
             # A chunk that was queued early has waited for the one before it.
             now = time.perf_counter()
-            seconds = now - max(began, finished[encoder])
-            finished[encoder] = now
-        return save(encoder, chunk, vectors, seconds)
+            seconds = now - max(began, finished)
+            finished = now
+        return save(chunk, vectors, seconds)
 
-    timing = threading.Lock()
-    finished = dict.fromkeys(encoders, 0.0)
-    threads = sum(3 if encoder.device.type == "cuda" else 2 for encoder in encoders)
+    threads = 3 if encoder.device.type == "cuda" else 2
     waiting: collections.deque[Future[Piece]] = collections.deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

@@ -59,7 +59,7 @@ def methods_text(
         "index; trees also by dendrogram purity [@heller2005], LCA-F1 and the normalised cost of Dasgupta "
         "[@dasgupta2016]; maps by trustworthiness and continuity [@venna2001] and DEMaP [@moon2019]. "
         f"Configurations are ranked by {metric_name(best_by)} at {levels[-1]}. Intervals are 95 % intervals from "
-        "subsamples that were clustered again; differences are paired by subsample and corrected for the number of "
+        "subsamples in which clusters and neighbours were found again; differences are paired by subsample and corrected for the number of "
         "comparisons [@holm1979].",
         f"Versions: {_versions([*reductions, *clusterings])}.",
     ]
