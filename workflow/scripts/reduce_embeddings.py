@@ -13,14 +13,21 @@ from arxiv_embeddings.common.cli import run
 from arxiv_embeddings.common.errors import InputError
 from arxiv_embeddings.common.files import write_json, written_beside
 from arxiv_embeddings.common.matrices import MatrixWriter, open_matrix
-from arxiv_embeddings.evaluation.reductions import reduce
+from arxiv_embeddings.evaluation.accelerated import accelerate
 from arxiv_embeddings.evaluation.selection import read_selection
 from arxiv_embeddings.evaluation.vectors import unit_vectors
 
 log = logging.getLogger(__name__)
 
+# Methods whose library cuML can replace.
+ACCELERATED = ("pca", "umap")
+
 
 def main(arguments: argparse.Namespace) -> None:
+    cuml = accelerate() if arguments.method in ACCELERATED else ""
+    # Not above, because it imports scikit-learn.
+    from arxiv_embeddings.evaluation.reductions import reduce
+
     matrix = open_matrix(arguments.embeddings)
     papers = read_selection(arguments.selection, len(matrix))
     vectors = unit_vectors(matrix, slice(0, papers))
@@ -37,6 +44,8 @@ def main(arguments: argparse.Namespace) -> None:
         log.warning("Omitted: %s", error)
         made = np.empty((0, 2), np.float32)
         report = {"method": arguments.method, "papers": papers, "omitted": str(error)}
+    if cuml:
+        report["accelerated_by"] = f"cuML {cuml}, not checked so far"
     with (
         written_beside(arguments.reduction) as partial,
         MatrixWriter(partial, *made.shape) as writer,

@@ -104,15 +104,16 @@ def test_places_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch)
         made_by("pca")
 
 
-def run(script: Script, folder: Path, method: str, dimensions: int, papers: int) -> dict[str, Any]:
+def command(folder: Path, method: str, dimensions: int, papers: int) -> list[Any]:
     np.save(folder / "embeddings.npy", 3 * draw())
     write_json(folder / "selection.json", {"papers": papers})
-    done = script(
-        "reduce_embeddings.py",
-        *("--embeddings", folder / "embeddings.npy", "--selection", folder / "selection.json"),
-        *("--method", method, "--dimensions", dimensions, "--seed", 42, "--settings", "{}"),
-        *("--reduction", folder / "r.npy", "--report", folder / "r.json"),
-    )
+    inputs = ["--embeddings", folder / "embeddings.npy", "--selection", folder / "selection.json"]
+    options = ["--method", method, "--dimensions", dimensions, "--seed", 42, "--settings", "{}"]
+    return [*inputs, *options, "--reduction", folder / "r.npy", "--report", folder / "r.json"]
+
+
+def run(script: Script, folder: Path, *what: Any, **environment: str) -> dict[str, Any]:
+    done = script("reduce_embeddings.py", *command(folder, *what), **environment)
     assert done.returncode == 0, done.stdout
     return read_json(folder / "r.json")
 
@@ -126,3 +127,54 @@ def test_the_command_leaves_the_reason_of_what_it_omits(script: Script, tmp_path
     report = run(script, tmp_path, "pca", 300, 40)
     assert report["omitted"].startswith("pca cannot give 300 dimensions of 40 vectors")
     assert np.load(tmp_path / "r.npy").shape == (0, 2)
+
+
+INSTALL = """
+import sys
+def install():
+    assert "sklearn" not in sys.modules and "umap" not in sys.modules, "too late"
+    {more}
+"""
+
+
+@pytest.fixture
+def cuml(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """Return the environment of a job with a GPU and a simulated cuML that runs this code when it is switched on."""
+
+    def make(more: str) -> dict[str, str]:
+        folder = tmp_path / "cuml"
+        folder.mkdir()
+        (folder / "__init__.py").write_text("__version__ = '26.10'")
+        (folder / "accel.py").write_text(INSTALL.format(more=more))
+        scripts = Path(__file__).parents[3] / "workflow/scripts"
+        return {"PYTHONPATH": f"{scripts}:{tmp_path}", "CUDA_VISIBLE_DEVICES": "0"}
+
+    return make
+
+
+def test_cuml_is_switched_on_before_its_libraries_are_imported(
+    script: Script, tmp_path: Path, cuml: Callable[[str], dict[str, str]]
+) -> None:
+    environment = cuml("pass")
+    report = run(script, tmp_path, "pca", 2, 40, **environment)
+    assert report["accelerated_by"] == "cuML 26.10, not checked so far"
+    assert "accelerated_by" not in run(script, tmp_path, "none", 0, 40, **environment)
+    for hidden in ("", "NoDevFiles", "-1"):
+        environment["CUDA_VISIBLE_DEVICES"] = hidden
+        assert "accelerated_by" not in run(script, tmp_path, "pca", 2, 40, **environment)
+
+
+def test_a_gpu_without_cuml_is_no_error(script: Script, tmp_path: Path) -> None:
+    assert "accelerated_by" not in run(script, tmp_path, "pca", 2, 40, CUDA_VISIBLE_DEVICES="0")
+
+
+def test_a_cuml_that_does_not_work_ends_the_job_with_what_to_do(
+    script: Script, tmp_path: Path, cuml: Callable[[str], dict[str, str]]
+) -> None:
+    environment = cuml("raise RuntimeError('no driver')")
+    done = script("reduce_embeddings.py", *command(tmp_path, "pca", 2, 40), **environment)
+    assert done.returncode == 1
+    assert "cuML is installed, but does not work on this node (RuntimeError: no driver)." in (
+        done.stdout
+    )
+    assert "Traceback" not in done.stdout and not (tmp_path / "r.json").exists()
