@@ -124,6 +124,9 @@ def test_intervals_are_the_scaled_spread_of_the_subsamples(monkeypatch: pytest.M
 def test_clusters_that_the_method_chose_are_scored_apart_and_noise_is_counted() -> None:
     scores = scores_of("hdbscan", spread=0.8)
     assert scores["own", "ari", "category 1"].value != scores["", "ari", "category 1"].value
+    assert scores["own", "ari", "category 1"].interval == (None, None)
+    assert "no interval: the number of clusters differs" in scores["own", "ari", "category 1"].note
+    assert scores["", "ari", "category 1"].interval != (None, None)
     noise = scores["own", "noise", "category 1"].value
     assert noise is not None and 0 <= noise < 1
 

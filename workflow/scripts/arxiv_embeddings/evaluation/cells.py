@@ -92,7 +92,18 @@ def cell_scores(
     scores = []
     for key, value in values.items():
         labels_note = by_level[key[3]].note if key[3] else ""
-        own_note = "papers that it calls noise count as one cluster" if key[1] == OWN else ""
+        replicated = [of_run.get(key, np.nan) for of_run in replicates]
+        own_note = ""
+        if key[1] == OWN:
+            # Intervals held the mean score of other papers in 87 to 94 % of the cases, and up to 16 % of the differences by
+            # chance were called real: sometimes it chooses two clusters, sometimes many.
+            own_note = (
+                "papers that it calls noise count as one cluster; no interval: the number of clusters "
+                "differs between subsamples"
+            )
+        # A number that describes the clustering needs no interval.
+        if key[1] == OWN or higher_is_better(key[2]) is None:
+            replicated = []
         scores.append(
             measured(
                 *key,
@@ -100,13 +111,7 @@ def cell_scores(
                 papers=papers,
                 note=joined(*notes, own_note, labels_note),
                 chance=chance[key] if key[2] in METRICS or key[0] == TREE else None,
-                # A number that describes the clustering needs no interval.
-                replicates=spread(papers)
-                * np.array(
-                    []
-                    if higher_is_better(key[2]) is None
-                    else [of_run.get(key, np.nan) for of_run in replicates]
-                ),
+                replicates=spread(papers) * np.array(replicated),
             )
         )
     for level in levels:
