@@ -7,7 +7,6 @@ from arxiv_embeddings.evaluation.bootstrap import (
     REPLICATES,
     bootstrap,
     interval,
-    mean_replicates,
     p_value,
     resample,
     spread,
@@ -87,12 +86,6 @@ def test_the_mean_on_subsamples_is_spread_as_that_of_all_papers(
         monkeypatch.setattr(bootstrap_module, "MOST", most)
         found = spread(4_000) * np.array([values[rows].mean() for rows in subsamples(4_000)])
         assert found.std() == pytest.approx(wanted, rel=0.4)
-
-
-def test_replicates_of_the_mean_weigh_the_values_by_their_counts() -> None:
-    values = np.array([True, False, False, True, False])
-    wanted = [np.repeat(values, resample(5, replicate)).mean() for replicate in range(REPLICATES)]
-    np.testing.assert_allclose(mean_replicates(values), wanted)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from arxiv_embeddings.common.errors import InputError
-from arxiv_embeddings.evaluation.bootstrap import interval, mean_replicates
+from arxiv_embeddings.evaluation.bootstrap import bootstrap, interval
 from arxiv_embeddings.evaluation.comparison import (
     Placed,
     cell_differences,
@@ -34,7 +34,7 @@ def score(values: np.ndarray, metric: str = "ari", family: str = "flat clusterin
         value=float(values.mean()),
         papers=len(values),
         note="",
-        replicates=mean_replicates(values),
+        replicates=bootstrap(len(values), lambda counts: float(counts @ values / len(values))),
     )
 
 

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from arxiv_embeddings.evaluation import bootstrap
 from arxiv_embeddings.evaluation import map_scores as map_scores_module
+from arxiv_embeddings.evaluation.bootstrap import subsample, subsamples
 from arxiv_embeddings.evaluation.labels import Labels
 from arxiv_embeddings.evaluation.map_scores import (
-    RankCorrelation,
     continuity,
     geodesics,
     map_scores,
+    rank_correlation,
     shepard,
     trustworthiness,
 )
@@ -17,7 +19,8 @@ from arxiv_embeddings.evaluation.neighbours import (
     nearest_on_map,
     nearest_papers,
 )
-from scipy.stats import rankdata, spearmanr
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import spearmanr
 from sklearn import manifold
 
 
@@ -94,23 +97,50 @@ def test_rank_correlation_equals_spearman() -> None:
     first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
     upper = np.triu_indices(12, 1)
     wanted = spearmanr(first[upper], second[upper])[0]
-    assert RankCorrelation(first, second)(np.ones(12)) == pytest.approx(wanted)
+    first[first > 2] = np.inf
+    wanted = spearmanr(first[upper], second[upper])[0]
+    assert rank_correlation(first, second) == pytest.approx(wanted)
+    assert np.isnan(rank_correlation(first, np.ones((12, 12))))
 
 
-def test_rank_correlation_counts_a_pair_as_often_as_it_is_drawn() -> None:
-    rng = np.random.default_rng(0)
-    first, second = (np.abs(part - part.T) for part in rng.normal(size=(2, 12, 12)))
-    upper = np.triu_indices(12, 1)
-    ranks = np.zeros((2, 12, 12))
-    for number, values in enumerate((first, second)):
-        ranks[number][upper] = rankdata(values[upper])
-        ranks[number] += ranks[number].T
-    counts = rng.integers(4, size=12)
-    drawn = np.repeat(np.arange(12), counts)
-    pairs = np.array([(i, j) for i in drawn for j in drawn if i != j]).T
-    wanted = np.corrcoef(ranks[0][tuple(pairs)], ranks[1][tuple(pairs)])[0, 1]
-    assert RankCorrelation(first, second)(counts) == pytest.approx(wanted)
-    assert np.isnan(RankCorrelation(first, np.ones((12, 12)))(counts))
+@pytest.mark.parametrize(("most", "scale"), [(5_000, 1.0), (80, np.sqrt(0.4 / 0.6))])
+def test_intervals_are_the_spread_of_the_same_scores_on_subsamples(
+    monkeypatch: pytest.MonkeyPatch, most: int, scale: float
+) -> None:
+    monkeypatch.setattr(bootstrap, "MOST", most)
+    monkeypatch.setattr(map_scores_module, "WALKED", 150)
+    vectors = unit(200)
+    places = vectors[:, :2] + 0.1 * np.random.default_rng(1).normal(size=(200, 2))
+    scores = map_scores(vectors, levels_of(200), places, nearest_papers(vectors)).scores[:4]
+    wanted = []
+    for rows in subsamples(200):
+        few, some = vectors[rows], places[rows]
+        walked = np.flatnonzero(np.isin(rows, subsample(200, 150)))
+        upper = np.triu_indices(len(walked), 1)
+        apart = squareform(pdist(some[walked]))[upper]
+        paths = geodesics(few, nearest_papers(few)[:, :30], walked)[upper]
+        wanted.append(
+            [
+                manifold.trustworthiness(few, some, n_neighbors=15),
+                manifold.trustworthiness(some, few, n_neighbors=15),
+                spearmanr(squareform(pdist(few[walked]))[upper], apart)[0],
+                spearmanr(paths, apart)[0],
+            ]
+        )
+    for score, values in zip(scores, np.transpose(wanted), strict=True):
+        assert len(score.replicates) == 25
+        assert np.mean(score.replicates) == pytest.approx(score.value)
+        assert np.std(score.replicates) == pytest.approx(scale * np.std(values), rel=1e-4)
+
+
+def test_subsamples_with_few_of_the_compared_papers_leave_no_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(map_scores_module, "WALKED", 15)
+    vectors, places = on_an_arc(100)
+    demap = map_scores(vectors, levels_of(100), places, nearest_papers(vectors)).scores[3]
+    assert demap.value is not None and demap.interval == (None, None)
+    assert demap.note.endswith("no interval: undefined in 25 of 25 resamples")
 
 
 def test_a_perfect_map_has_high_scores_and_a_shuffled_map_low_ones() -> None:
@@ -132,7 +162,7 @@ def test_a_perfect_map_has_high_scores_and_a_shuffled_map_low_ones() -> None:
 
 
 def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_scores_module, "TRUSTED", 50)
+    monkeypatch.setattr(map_scores_module, "TRUSTED", 90)
     monkeypatch.setattr(map_scores_module, "WALKED", 80)
     monkeypatch.setattr(map_scores_module, "EDGES", 20)
     near, places = on_an_arc(60, 0.5)
@@ -140,8 +170,8 @@ def test_notes_state_samples_and_unconnected_pairs(monkeypatch: pytest.MonkeyPat
     trust, _, distances, demap, *accuracies = map_scores(
         vectors, levels_of(120), places, nearest_papers(vectors)
     ).scores
-    assert trust.note == "a random sample of 50 of 120 papers; 15 neighbours"
-    assert trust.papers == 50
+    assert trust.note == "a random sample of 90 of 120 papers; 15 neighbours"
+    assert trust.papers == 90
     assert demap.papers == distances.papers == 80
     assert "% of pairs are not connected and count as farthest" in demap.note
     assert {score.papers for score in accuracies} == {120}
@@ -152,8 +182,8 @@ def test_a_small_map_uses_as_many_neighbours_as_there_are() -> None:
     trust, _, _, demap, *_ = map_scores(
         vectors, levels_of(25), places, nearest_papers(vectors)
     ).scores
-    assert trust.note == "12 neighbours"
-    assert demap.note == "24 neighbours"
+    assert trust.note == "12 neighbours; no interval: fewer than 40 papers"
+    assert demap.note == "24 neighbours; no interval: fewer than 40 papers"
 
 
 def test_a_shepard_diagram_counts_every_pair_once() -> None:

@@ -6,7 +6,7 @@ interval is the score ± t · sd of its values there. A subsample has the share 
 the sampling (variance ∝ 1 / f), and too little because subsamples overlap (∝ 1 - f): the sd is multiplied by √(f / (1 - f))
 (the delete-d jackknife; Shao & Wu, 1989). Halves make that 1; more than 5,000 papers would only take time.
 
-Scores that are functions of the papers or their pairs and nothing else are resampled with replacement (Efron, 1979).
+Scores that are means over papers or pairs and nothing else are resampled with replacement (Efron, 1979).
 
 All draws depend on the number of papers alone: replicate r of every score of every model is computed on the same papers, so
 differences of replicates are paired.
@@ -103,8 +103,3 @@ def p_value(value: float, replicates: np.ndarray) -> float:
     if deviation == 0:
         return float(value == 0)
     return float(2 * student.sf(abs(value) / deviation, len(replicates) - 1))
-
-
-def mean_replicates(values: np.ndarray) -> np.ndarray:
-    """Return the replicates of the mean of ``values``, one per paper (n,): float64 (REPLICATES,)."""
-    return bootstrap(len(values), lambda counts: float(counts @ values / len(values)))

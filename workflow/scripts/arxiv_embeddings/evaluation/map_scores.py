@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.stats import rankdata
 
-from .bootstrap import bootstrap, mean_replicates, subsample, subsample_note
+from .bootstrap import LEAST, spread, subsample, subsample_note, subsamples_note
 from .labels import Labels
 from .neighbours import (
     METHOD,
@@ -18,11 +18,15 @@ from .neighbours import (
     accuracies,
     found_again,
     metrics_of,
+    nearest_by_cosine,
     nearest_on_map,
 )
 from .scores import Score, joined, measured
 
 log = logging.getLogger(__name__)
+
+# The scores of a map that need no classes, in the order in which they are computed.
+METRICS = ("trustworthiness", "continuity", "distance_correlation", "demap")
 
 # Papers whose neighbours on the map are compared with those of their vectors.
 TRUSTED = 5_000
@@ -64,74 +68,108 @@ def map_scores(
     """
     papers = len(vectors)
     places = places.astype(np.float64)
-    near = min(NEAR, (papers - 1) // 2)
-    edges = min(EDGES, papers - 1)
+    near, edges = _near(papers), min(EDGES, papers - 1)
     on_map = nearest_on_map(places, min(max(*NEIGHBOURS, near), papers - 1))
-    trusted = subsample(papers, TRUSTED)
-    of_trusted = joined(subsample_note(len(trusted), papers), f"{near} neighbours")
-    scores = []
-    for metric, values in (
-        ("trustworthiness", trustworthiness(vectors, on_map[:, :near], trusted)),
-        ("continuity", continuity(places, nearest[:, :near], trusted)),
-    ):
-        scores.append(
-            measured(
-                *("map", "", metric, ""),
-                value=float(values.mean()),
-                papers=len(trusted),
-                note=of_trusted,
-                replicates=mean_replicates(values),
-            )
-        )
-    walked = subsample(papers, WALKED)
-    apart = euclidean_distances(places[walked])
-    of_vectors = np.sqrt(np.maximum(2 - 2 * (vectors[walked] @ vectors[walked].T), 0)).astype(
-        np.float64
-    )
+    trusted, walked = subsample(papers, TRUSTED), subsample(papers, WALKED)
     log.info("Paths between %s papers.", f"{len(walked):,}")
     paths = geodesics(vectors, nearest[:, :edges], walked)
+    apart, of_vectors = squareform(pdist(places[walked])), squareform(pdist(vectors[walked]))
+    values = [*_kept_near(vectors, places, nearest, on_map, trusted)]
+    values += [rank_correlation(of_vectors, apart), rank_correlation(paths, apart)]
+    log.info("Finding the nearest papers again in subsamples.")
+    by_cosine = found_again(
+        papers, lambda rows, k: nearest_by_cosine(vectors[rows], np.arange(len(rows)), k)
+    )
+    by_place = found_again(papers, lambda rows, k: nearest_on_map(places[rows], k))
+    replicates = np.array(
+        [
+            _again(vectors, places, rows, of_rows, on_map_of_rows, trusted, walked)
+            for (rows, of_rows), (_, on_map_of_rows) in zip(by_cosine, by_place, strict=True)
+        ]
+    ).reshape(-1, len(METRICS))
     unconnected = float(np.isinf(paths).mean())
-    of_walked = subsample_note(len(walked), papers)
-    for metric, distances, note in (
-        ("distance_correlation", of_vectors, ""),
-        (
-            "demap",
-            paths,
-            joined(
-                f"{edges} neighbours",
-                f"{unconnected:.1%} of pairs are not connected and count as farthest"
-                if unconnected
-                else "",
-            ),
+    not_connected = f"{unconnected:.1%} of pairs are not connected and count as farthest"
+    notes = [
+        *[joined(subsample_note(len(trusted), papers), f"{near} neighbours")] * 2,
+        subsample_note(len(walked), papers),
+        joined(
+            subsample_note(len(walked), papers),
+            f"{edges} neighbours",
+            not_connected if unconnected else "",
         ),
-    ):
-        correlation = RankCorrelation(distances, apart)
-        scores.append(
-            measured(
-                *("map", "", metric, ""),
-                value=correlation(np.ones(len(walked))),
-                papers=len(walked),
-                note=joined(of_walked, note),
-                replicates=bootstrap(len(walked), correlation),
-            )
+    ]
+    counts = [len(trusted)] * 2 + [len(walked)] * 2
+    scores = [
+        measured(
+            *("map", "", metric, ""),
+            value=value,
+            papers=count,
+            note=joined(note, subsamples_note(papers)),
+            replicates=spread(papers) * again,
         )
+        for metric, value, count, note, again in zip(
+            METRICS, values, counts, notes, replicates.T, strict=True
+        )
+    ]
     scores += accuracies(
         levels,
         family="map",
         queries=np.arange(papers),
         nearest=on_map[:, : max(NEIGHBOURS)],
-        again=found_again(papers, lambda rows, k: nearest_on_map(places[rows], k)),
+        again=by_place,
         note="",
     )
     return MapScores(scores, shepard(of_vectors, apart))
 
 
+def _near(papers: int) -> int:
+    """Return the neighbours of trustworthiness and continuity, which must be fewer than half of the papers."""
+    return min(NEAR, (papers - 1) // 2)
+
+
+def _kept_near(
+    vectors: np.ndarray,
+    places: np.ndarray,
+    nearest: np.ndarray,
+    on_map: np.ndarray,
+    queries: np.ndarray,
+) -> tuple[float, float]:
+    """Return the mean trustworthiness and the mean continuity of the queried papers."""
+    near = _near(len(vectors))
+    return (
+        float(trustworthiness(vectors, on_map[:, :near], queries).mean()),
+        float(continuity(places, nearest[:, :near], queries).mean()),
+    )
+
+
+def _again(
+    vectors: np.ndarray,
+    places: np.ndarray,
+    rows: np.ndarray,
+    nearest: np.ndarray,
+    on_map: np.ndarray,
+    trusted: np.ndarray,
+    walked: np.ndarray,
+) -> list[float]:
+    """Return ``METRICS`` of a subsample of the papers, whose neighbours among one another are given.
+
+    They are of the papers of ``trusted`` and ``walked`` that it holds; NaN if it holds too few.
+    """
+    trusted, walked = (np.flatnonzero(np.isin(rows, some)) for some in (trusted, walked))
+    if min(len(trusted), len(walked)) < LEAST // 2:
+        return [float("nan")] * len(METRICS)
+    vectors, places = vectors[rows], places[rows]
+    apart = squareform(pdist(places[walked]))
+    return [
+        *_kept_near(vectors, places, nearest, on_map, trusted),
+        rank_correlation(squareform(pdist(vectors[walked])), apart),
+        rank_correlation(geodesics(vectors, nearest[:, :EDGES], walked), apart),
+    ]
+
+
 def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:
     """Return the scores of a map that could not be made, with the reason."""
-    keys = [
-        ("", metric, "")
-        for metric in ("trustworthiness", "continuity", "distance_correlation", "demap")
-    ]
+    keys = [("", metric, "") for metric in METRICS]
     keys += [
         (METHOD, metric, labels.level)
         for labels in levels
@@ -159,7 +197,7 @@ def trustworthiness(vectors: np.ndarray, nearest: np.ndarray, queries: np.ndarra
 
     Each neighbour of a paper on the map costs its rank among the neighbours by cosine, beyond k (Venna and
     Kaski, 2001). The mean over all papers equals ``sklearn.manifold.trustworthiness``; that function holds the
-    distances of all pairs in memory, and returns no value per paper to resample.
+    distances of all pairs in memory.
 
     Args:
         vectors: float32 (n, d), of length 1.
@@ -206,11 +244,6 @@ def _kept(
     return np.asarray(1 - 2 * cost / (k * (2 * papers - 3 * k - 1)))
 
 
-def euclidean_distances(places: np.ndarray) -> np.ndarray:
-    """Return the Euclidean distances of all pairs of places (n, d), float64 (n, n)."""
-    return np.asarray(np.linalg.norm(places[:, None] - places, axis=2))
-
-
 def geodesics(vectors: np.ndarray, nearest: np.ndarray, walked: np.ndarray) -> np.ndarray:
     """Return the shortest path lengths between the papers ``walked`` in the graph of all papers, float64 (w, w).
 
@@ -236,38 +269,16 @@ def geodesics(vectors: np.ndarray, nearest: np.ndarray, walked: np.ndarray) -> n
     return np.asarray(dijkstra(graph, directed=False, indices=walked)[:, walked])
 
 
-class RankCorrelation:
-    """Spearman's correlation of two distances over all pairs of papers, for resampled papers.
+def rank_correlation(distances: np.ndarray, others: np.ndarray) -> float:
+    """Return Spearman's correlation of two distances (n, n) over all pairs of papers; NaN if it is undefined.
 
     With geodesic distances of the data and Euclidean ones of the map this is DEMaP (denoised embedding
     manifold preservation; Moon et al., 2019, "Visualizing structure and transitions in high-dimensional
     biological data"). There the geodesics are those of data without noise; embeddings have no such noiseless
-    version. Resamples keep the ranks of the pairs of all papers: a pair then counts as often as the product of
-    the counts of its two papers, and a paper makes no pair with itself.
+    version.
     """
-
-    def __init__(self, distances: np.ndarray, others: np.ndarray) -> None:
-        """Rank both distances (n, n), which are symmetric."""
-        upper = np.triu_indices(len(distances), 1)
-        self._ranks = []
-        for values in (distances, others):
-            ranks = np.zeros(values.shape)
-            ranks[upper] = rankdata(values[upper])
-            # Centred near zero, sums of products lose no precision.
-            ranks[upper] -= ranks[upper].mean()
-            self._ranks.append(ranks + ranks.T)
-
-    def __call__(self, counts: np.ndarray) -> float:
-        """Return the correlation with each paper counted ``counts`` times (n,); NaN if it is undefined."""
-        weights = counts.astype(np.float64)
-        pairs = weights.sum() ** 2 - weights @ weights
-        first, second = self._ranks
-        means = [weights @ ranks @ weights / pairs for ranks in self._ranks]
-        product, *squares = (
-            weights @ np.einsum("ij,ij,j->i", one, other, weights) / pairs
-            for one, other in ((first, second), (first, first), (second, second))
-        )
-        variances = [square - mean**2 for square, mean in zip(squares, means, strict=True)]
-        if min(variances) <= 0:
-            return float("nan")
-        return float((product - means[0] * means[1]) / np.sqrt(variances[0] * variances[1]))
+    upper = np.triu_indices(len(distances), 1)
+    ranks = [rankdata(values[upper]) for values in (distances, others)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
