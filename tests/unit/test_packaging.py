@@ -15,8 +15,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 LIBRARY = ROOT / "workflow/scripts/arxiv_embeddings"
 EVALUATION = ("evaluation", "report")
-# Installed on request: `make phate`, which is under the GPL, and `make trimap`.
-OPTIONAL = {"phate", "trimap"}
+# Installed on request: `make phate`, which is under the GPL, `make trimap`, and cuML where there is a GPU.
+OPTIONAL = {"phate", "trimap", "cuml"}
 
 
 def imported(module: Path) -> Iterator[str]:
