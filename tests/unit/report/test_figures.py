@@ -142,7 +142,10 @@ def test_maps_and_shepard_diagrams_of_all_models(tmp_path: Path) -> None:
     maps = [
         [Map(model, "umap-2", places), Map(model, "phate-2", empty)] for model in ("one", "two")
     ]
-    save(draw_maps(maps, categories, "category 1"), tmp_path / "maps")
+    figure = draw_maps(maps, categories, "category 1")
+    # An omitted map leaves the same room.
+    assert {axes.get_box_aspect() for axes in figure.axes} == {1}
+    save(figure, tmp_path / "maps")
     shown = texts(tmp_path / "maps.svg")
     assert {"one", "two", "UMAP", "PHATE", "omitted"} <= set(shown)
     assert any(
@@ -151,7 +154,9 @@ def test_maps_and_shepard_diagrams_of_all_models(tmp_path: Path) -> None:
     pairs = rng.integers(9, size=(60, 60))
     none = np.empty((0, 0), np.int64)
     diagrams = [[Shepard("one", "umap-2", pairs, 0.5), Shepard("one", "phate-2", none, None)]]
-    save(draw_shepard(diagrams), tmp_path / "shepard")
+    figure = draw_shepard(diagrams)
+    assert {axes.get_box_aspect() for axes in figure.axes} == {1}
+    save(figure, tmp_path / "shepard")
     assert {"ρ = 0.50", "omitted"} <= set(texts(tmp_path / "shepard.svg"))
 
 

@@ -70,6 +70,7 @@ def draw_maps(maps: list[list[Map]], categories: np.ndarray, level: str) -> Figu
 def _draw_panel(axes: Axes, own: Map, order: np.ndarray, colours: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
+    axes.set_box_aspect(1)
     if not len(own.places):
         axes.annotate("omitted", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center")
         return
@@ -86,7 +87,6 @@ def _draw_panel(axes: Axes, own: Map, order: np.ndarray, colours: np.ndarray) ->
     )
     axes.set_xlim(*_padded(left, right))
     axes.set_ylim(*_padded(bottom, top))
-    axes.set_box_aspect(1)
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

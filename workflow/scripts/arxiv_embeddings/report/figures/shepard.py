@@ -58,6 +58,7 @@ def draw_shepard(diagrams: list[list[Shepard]]) -> Figure:
 def _draw_panel(axes: Axes, own: Shepard) -> None:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(True)
+    axes.set_box_aspect(1)
     if not own.pairs.size:
         axes.annotate("omitted", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center")
         return
@@ -65,7 +66,6 @@ def _draw_panel(axes: Axes, own: Shepard) -> None:
     most = own.pairs.max(axis=1, keepdims=True)
     shares = np.divide(own.pairs, most, out=np.zeros(own.pairs.shape), where=most > 0)
     axes.imshow(shares.T, cmap="Blues", origin="lower", aspect="auto", vmin=0, vmax=1)
-    axes.set_box_aspect(1)
     if own.correlation is not None:
         axes.annotate(
             f"ρ = {own.correlation:.2f}",
