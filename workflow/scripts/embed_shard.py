@@ -70,11 +70,9 @@ def embed(arguments: argparse.Namespace, watchdog: Watchdog) -> None:
             watchdog.progress()
     piece = None
     if len(left):
-        count = (
-            1
-            if arguments.gpu is not None
-            else min(number_of_devices(arguments.device, arguments.gpus), len(left))
-        )
+        count = 1
+        if arguments.gpu is None:
+            count = min(number_of_devices(arguments.device, arguments.gpus), len(left))
         if count > 1:
             piece = embed_on_each(count, left, arguments, watchdog)
         else:

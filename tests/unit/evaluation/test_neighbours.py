@@ -15,7 +15,6 @@ from arxiv_embeddings.evaluation.labels import Labels
 from arxiv_embeddings.evaluation.neighbours import (
     Again,
     accuracies,
-    found_again,
     nearest_by_cosine,
     nearest_on_map,
     nearest_papers,
@@ -175,9 +174,7 @@ def test_intervals_are_the_spread_of_the_scores_with_neighbours_found_again(
     monkeypatch.setattr(bootstrap, "MOST", most)
     matrix = random_matrix(200)
     codes = (matrix[:, 0] > 0).astype(np.int32) + 2 * (matrix[:, 1] > 0).astype(np.int32)
-    again = found_again(
-        200, lambda rows, k: nearest_by_cosine(matrix[rows], np.arange(len(rows)), k)
-    )
+    again = [(rows, nearest_papers(matrix[rows])) for rows in subsamples(200)]
     scores = score_neighbours(
         labels_of(codes.tolist()), nearest_by_cosine(matrix, np.arange(200), 50), again=again
     )
@@ -196,9 +193,7 @@ def test_intervals_are_the_spread_of_the_scores_with_neighbours_found_again(
 
 def test_subsamples_with_fewer_neighbours_leave_no_interval_with_a_reason() -> None:
     matrix = random_matrix(80)
-    again = found_again(
-        80, lambda rows, k: nearest_by_cosine(matrix[rows], np.arange(len(rows)), k)
-    )
+    again = [(rows, nearest_papers(matrix[rows])) for rows in subsamples(80)]
     one, *_, fifty = score_neighbours(
         labels_of([0, 1] * 40), nearest_by_cosine(matrix, np.arange(80), 50), again=again
     )

@@ -16,25 +16,22 @@ from sklearn.metrics import silhouette_score
 from .bootstrap import (
     SHUFFLES,
     bootstrap,
-    spread,
     subsample,
     subsample_note,
     subsamples,
-    subsamples_note,
 )
 from .labels import Labels, shuffled
 from .neighbours import (
     METHOD,
     NEIGHBOURS,
     accuracies,
-    found_again,
     metrics_of,
-    nearest_by_cosine,
+    nearest_papers,
 )
 from .probe import METHOD as PROBE
 from .probe import probe_scores
 from .retrieval import retrieval_scores
-from .scores import Score, joined, measured
+from .scores import Score, joined, measured, measured_again
 from .vectors import unit_vectors
 
 log = logging.getLogger(__name__)
@@ -95,10 +92,9 @@ def space_scores(
     of_queries: dict[str, Any] = {
         "queries": queries,
         "nearest": nearest[queries],
-        "again": found_again(
-            len(queries),
-            lambda rows, k: nearest_by_cosine(matrix[queries[rows]], np.arange(len(rows)), k),
-        ),
+        "again": [
+            (rows, nearest_papers(matrix[queries[rows]])) for rows in subsamples(len(queries))
+        ],
         "note": note,
     }
     found += accuracies(levels, family="space", **of_queries)
@@ -231,14 +227,13 @@ def silhouette(vectors: np.ndarray, labels: Labels, papers: int) -> Score:
     on_subsamples = [
         _mean_silhouette(vectors[rows], labels.at(rows)) for rows in subsamples(len(vectors))
     ]
-    return measured(
+    return measured_again(
         *key,
         value=_mean_silhouette(vectors, labels),
         papers=len(vectors),
-        note=joined(
-            subsample_note(len(vectors), papers), labels.note, subsamples_note(len(vectors))
-        ),
-        replicates=spread(len(vectors)) * np.array(on_subsamples),
+        note=joined(subsample_note(len(vectors), papers), labels.note),
+        on_subsamples=on_subsamples,
+        drawn_from=len(vectors),
         chance=float(
             np.mean(
                 [

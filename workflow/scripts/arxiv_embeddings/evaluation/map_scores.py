@@ -10,18 +10,18 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.stats import rankdata
 
-from .bootstrap import LEAST, spread, subsample, subsample_note, subsamples_note
+from .bootstrap import LEAST, subsample, subsample_note, subsamples
 from .labels import Labels
 from .neighbours import (
     METHOD,
     NEIGHBOURS,
     accuracies,
-    found_again,
     metrics_of,
-    nearest_by_cosine,
+    most_neighbours,
     nearest_on_map,
+    nearest_papers,
 )
-from .scores import Score, joined, measured
+from .scores import Score, joined, measured_again
 
 log = logging.getLogger(__name__)
 
@@ -68,55 +68,58 @@ def map_scores(
     """
     papers = len(vectors)
     places = places.astype(np.float64)
-    near, edges = _near(papers), min(EDGES, papers - 1)
-    on_map = nearest_on_map(places, min(max(*NEIGHBOURS, near), papers - 1))
+    on_map = nearest_on_map(places, most_neighbours(papers))
     trusted, walked = subsample(papers, TRUSTED), subsample(papers, WALKED)
     log.info("Paths between %s papers.", f"{len(walked):,}")
-    paths = geodesics(vectors, nearest[:, :edges], walked)
-    apart, of_vectors = squareform(pdist(places[walked])), squareform(pdist(vectors[walked]))
-    values = [*_kept_near(vectors, places, nearest, on_map, trusted)]
-    values += [rank_correlation(of_vectors, apart), rank_correlation(paths, apart)]
+    values, of_vectors, apart, paths = _compare(vectors, places, nearest, on_map, trusted, walked)
     log.info("Finding the nearest papers again in subsamples.")
-    by_cosine = found_again(
-        papers, lambda rows, k: nearest_by_cosine(vectors[rows], np.arange(len(rows)), k)
-    )
-    by_place = found_again(papers, lambda rows, k: nearest_on_map(places[rows], k))
-    replicates = np.array(
-        [
-            _again(vectors, places, rows, of_rows, on_map_of_rows, trusted, walked)
-            for (rows, of_rows), (_, on_map_of_rows) in zip(by_cosine, by_place, strict=True)
-        ]
-    ).reshape(-1, len(METRICS))
+    again, on_subsamples = [], []
+    for rows in subsamples(papers):
+        on_map_of_rows = nearest_on_map(places[rows], most_neighbours(len(rows)))
+        again.append((rows, on_map_of_rows))
+        own = [np.flatnonzero(np.isin(rows, some)) for some in (trusted, walked)]
+        if min(map(len, own)) < LEAST // 2:
+            on_subsamples.append([float("nan")] * len(METRICS))
+            continue
+        part = vectors[rows]
+        of_rows, *_ = _compare(part, places[rows], nearest_papers(part), on_map_of_rows, *own)
+        on_subsamples.append(of_rows)
     unconnected = float(np.isinf(paths).mean())
     not_connected = f"{unconnected:.1%} of pairs are not connected and count as farthest"
     notes = [
-        *[joined(subsample_note(len(trusted), papers), f"{near} neighbours")] * 2,
+        *[joined(subsample_note(len(trusted), papers), f"{_near(papers)} neighbours")] * 2,
         subsample_note(len(walked), papers),
         joined(
             subsample_note(len(walked), papers),
-            f"{edges} neighbours",
+            f"{min(EDGES, papers - 1)} neighbours",
             not_connected if unconnected else "",
         ),
     ]
     counts = [len(trusted)] * 2 + [len(walked)] * 2
     scores = [
-        measured(
+        measured_again(
             *("map", "", metric, ""),
             value=value,
             papers=count,
-            note=joined(note, subsamples_note(papers)),
-            replicates=spread(papers) * again,
+            note=note,
+            on_subsamples=of_metric,
+            drawn_from=papers,
         )
-        for metric, value, count, note, again in zip(
-            METRICS, values, counts, notes, replicates.T, strict=True
+        for metric, value, count, note, of_metric in zip(
+            METRICS,
+            values,
+            counts,
+            notes,
+            np.array(on_subsamples).reshape(-1, len(METRICS)).T,
+            strict=True,
         )
     ]
     scores += accuracies(
         levels,
         family="map",
         queries=np.arange(papers),
-        nearest=on_map[:, : max(NEIGHBOURS)],
-        again=by_place,
+        nearest=on_map,
+        again=again,
         note="",
     )
     return MapScores(scores, shepard(of_vectors, apart))
@@ -127,44 +130,34 @@ def _near(papers: int) -> int:
     return min(NEAR, (papers - 1) // 2)
 
 
-def _kept_near(
+def _compare(
     vectors: np.ndarray,
     places: np.ndarray,
-    nearest: np.ndarray,
-    on_map: np.ndarray,
-    queries: np.ndarray,
-) -> tuple[float, float]:
-    """Return the mean trustworthiness and the mean continuity of the queried papers."""
-    near = _near(len(vectors))
-    return (
-        float(trustworthiness(vectors, on_map[:, :near], queries).mean()),
-        float(continuity(places, nearest[:, :near], queries).mean()),
-    )
-
-
-def _again(
-    vectors: np.ndarray,
-    places: np.ndarray,
-    rows: np.ndarray,
     nearest: np.ndarray,
     on_map: np.ndarray,
     trusted: np.ndarray,
     walked: np.ndarray,
-) -> list[float]:
-    """Return ``METRICS`` of a subsample of the papers, whose neighbours among one another are given.
+) -> tuple[list[float], np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``METRICS``, and the distances between the papers ``walked`` (w, w): of vectors, on the map, along paths.
 
-    They are of the papers of ``trusted`` and ``walked`` that it holds; NaN if it holds too few.
+    Args:
+        vectors: float32 (n, d), of length 1.
+        places: float64 (n, 2).
+        nearest: the neighbours of every paper by cosine, int (n, k).
+        on_map: its neighbours on the map, int (n, k).
+        trusted: the papers whose neighbours are compared, row numbers.
+        walked: the papers whose distances are compared, row numbers.
     """
-    trusted, walked = (np.flatnonzero(np.isin(rows, some)) for some in (trusted, walked))
-    if min(len(trusted), len(walked)) < LEAST // 2:
-        return [float("nan")] * len(METRICS)
-    vectors, places = vectors[rows], places[rows]
-    apart = squareform(pdist(places[walked]))
-    return [
-        *_kept_near(vectors, places, nearest, on_map, trusted),
-        rank_correlation(squareform(pdist(vectors[walked])), apart),
-        rank_correlation(geodesics(vectors, nearest[:, :EDGES], walked), apart),
+    near = _near(len(vectors))
+    of_vectors, apart = squareform(pdist(vectors[walked])), squareform(pdist(places[walked]))
+    paths = geodesics(vectors, nearest[:, :EDGES], walked)
+    values = [
+        float(trustworthiness(vectors, on_map[:, :near], trusted).mean()),
+        float(continuity(places, nearest[:, :near], trusted).mean()),
+        rank_correlation(of_vectors, apart),
+        rank_correlation(paths, apart),
     ]
+    return values, of_vectors, apart, paths
 
 
 def omitted_map_scores(levels: Sequence[Labels], papers: int, reason: str) -> list[Score]:

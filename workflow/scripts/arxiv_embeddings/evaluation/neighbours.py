@@ -1,6 +1,6 @@
 """Exact nearest neighbours, and how often they predict the class of a paper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from ..common.errors import InputError
 from ..common.progress import Progress
-from .bootstrap import SHUFFLES, spread, subsamples, subsamples_note
+from .bootstrap import SHUFFLES
 from .labels import Labels, shuffled
-from .scores import Score, joined, measured
+from .scores import Score, joined, measured_again
 from .vectors import unit_vectors
 
 NEIGHBOURS = (1, 10, 50)
@@ -34,8 +34,13 @@ def nearest_papers(vectors: np.ndarray) -> np.ndarray:
         InputError: a vector is zero or not finite.
     """
     papers = len(vectors)
-    found = nearest_by_cosine(vectors, np.arange(papers), min(max(NEIGHBOURS), papers - 1))
+    found = nearest_by_cosine(vectors, np.arange(papers), most_neighbours(papers))
     return found.astype(np.int32)
+
+
+def most_neighbours(papers: int) -> int:
+    """Return how many neighbours of each paper the scores use."""
+    return min(max(NEIGHBOURS), papers - 1)
 
 
 def read_neighbours(path: Path, papers: int) -> np.ndarray:
@@ -49,7 +54,7 @@ def read_neighbours(path: Path, papers: int) -> np.ndarray:
     # A damaged header can make numpy raise any exception.
     except Exception as error:
         raise InputError(f"{path} cannot be read: {error}. Delete it and run again.") from error
-    if nearest.shape != (papers, min(max(NEIGHBOURS), papers - 1)) or nearest.dtype != np.int32:
+    if nearest.shape != (papers, most_neighbours(papers)) or nearest.dtype != np.int32:
         raise InputError(
             f"{path} contains {nearest.dtype} numbers of shape {nearest.shape}, which are not the neighbours of "
             f"{papers:,} papers. Delete it and run again."
@@ -137,22 +142,8 @@ def votes(codes: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     return voted
 
 
+# Subsamples of the papers, and the neighbours that the papers of each have among one another, as rows of it (m, k).
 Again = Sequence[tuple[np.ndarray, np.ndarray]]
-
-
-def found_again(papers: int, find: Callable[[np.ndarray, int], np.ndarray]) -> Again:
-    """Return each of ``subsamples(papers)`` and the neighbours that its papers have among one another, nearest first.
-
-    The neighbours are rows of the subsample, int32 (m, k), with the largest k of ``NEIGHBOURS`` or m - 1 if that is smaller.
-
-    Args:
-        papers: of which there are subsamples.
-        find: returns the k nearest papers of each of some papers among these, int (m, k), for their rows (m,) and k.
-    """
-    return [
-        (rows, find(rows, min(max(NEIGHBOURS), len(rows) - 1)).astype(np.int32))
-        for rows in subsamples(papers)
-    ]
 
 
 def accuracies(
@@ -176,7 +167,7 @@ def accuracies(
         queries: row numbers (q,).
         nearest: their neighbours (q, k), the nearest first; k is the largest of ``NEIGHBOURS``, or n - 1 if
             that is smaller.
-        again: what ``found_again`` found in the queries, for the intervals.
+        again: ``subsamples(q)``, each with the neighbours in it, for the intervals; at most ``most_neighbours`` of each.
         note: of the scores.
     """
     found = []
@@ -200,15 +191,16 @@ def accuracies(
                 [_quality(codes[rows], codes[rows], near, k) for rows, near in again]
             ).reshape(-1, len(keys))
             found += [
-                measured(
+                measured_again(
                     *key,
                     value=value,
                     papers=len(queries),
-                    note=joined(note, labels.note, subsamples_note(len(queries))),
-                    replicates=spread(len(queries)) * replicates,
+                    note=joined(note, labels.note),
+                    on_subsamples=of_metric,
+                    drawn_from=len(queries),
                     chance=chance,
                 )
-                for key, value, replicates, chance in zip(
+                for key, value, of_metric, chance in zip(
                     keys,
                     _quality(codes, labels.codes, nearest, k),
                     on_subsamples.T,

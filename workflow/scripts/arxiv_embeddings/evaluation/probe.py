@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.linear_model import RidgeClassifier
 
-from .bootstrap import SEED, spread, subsamples
+from .bootstrap import SEED, subsamples
 from .labels import Labels, paths
-from .scores import Score, joined, measured
+from .scores import Score, joined, measured_again
 
 METHOD = "linear probe"
 FOLDS = 5
@@ -47,15 +47,16 @@ def probe_scores(vectors: np.ndarray, levels: Sequence[Labels], note: str) -> li
         for rows in subsamples(papers)
     ]
     return [
-        measured(
+        measured_again(
             *key,
             value=value,
             papers=papers,
             note=joined(note, f"{FOLDS} folds"),
-            replicates=spread(papers) * replicates,
+            on_subsamples=of_key,
+            drawn_from=papers,
             chance=chance,
         )
-        for key, value, replicates, chance in zip(
+        for key, value, of_key, chance in zip(
             keys, values, np.array(on_subsamples).T, chances, strict=True
         )
     ]

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bootstrap import SHUFFLES, spread, subsamples_note
+from .bootstrap import SHUFFLES
 from .labels import Labels, paths, shuffled
 from .neighbours import METHOD, Again, votes
-from .scores import Score, joined, measured
+from .scores import Score, joined, measured_again
 
 RANKS = 10
 DISCOUNTS = 1 / np.log2(np.arange(2, RANKS + 2))
@@ -28,7 +28,7 @@ def retrieval_scores(
         levels: the classes of all n papers, the coarsest first.
         queries: row numbers (q,).
         nearest: their neighbours (q, k), the nearest first.
-        again: what ``found_again`` found in the queries, for the intervals.
+        again: see ``accuracies``.
         listed: the classes of the finest level that each paper lists, separated by spaces (n,); None if unknown.
         note: of the scores.
     """
@@ -50,16 +50,13 @@ def retrieval_scores(
         ]
         alone = int((~known).sum())
         found.append(
-            measured(
+            measured_again(
                 *key,
                 value=float(gains[known].mean()) if known.any() else float("nan"),
                 papers=int(known.sum()),
-                note=joined(
-                    note,
-                    f"without {alone} papers alone in their class" if alone else "",
-                    subsamples_note(len(queries)),
-                ),
-                replicates=spread(len(queries)) * np.array(on_subsamples),
+                note=joined(note, f"without {alone} papers alone in their class" if alone else ""),
+                on_subsamples=on_subsamples,
+                drawn_from=len(queries),
                 chance=float(chances[known].mean()) if known.any() else None,
             )
         )
@@ -83,12 +80,13 @@ def retrieval_scores(
             for shuffle in range(SHUFFLES)
         ]
         found.append(
-            measured(
+            measured_again(
                 *key,
                 value=float(hits.mean()),
                 papers=len(queries),
-                note=joined(note, labels.note, subsamples_note(len(queries))),
-                replicates=spread(len(queries)) * np.array(on_subsamples),
+                note=joined(note, labels.note),
+                on_subsamples=on_subsamples,
+                drawn_from=len(queries),
                 chance=float(np.mean(by_chance)),
             )
         )

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ..common.errors import InputError
 from ..common.files import written_beside
-from .bootstrap import interval
+from .bootstrap import interval, spread, subsamples_note
 from .reading import read_parquet
 
 KEY = ("family", "method", "metric", "level")
@@ -128,6 +128,30 @@ def measured(
     if chance is not None and not math.isfinite(chance):
         chance = None
     return Score(*key, value=float(value), papers=papers, note=note, chance=chance, replicates=kept)
+
+
+def measured_again(
+    family: str,
+    method: str,
+    metric: str,
+    level: str,
+    *,
+    value: float,
+    papers: int,
+    note: str,
+    on_subsamples: Sequence[float] | np.ndarray,
+    drawn_from: int,
+    chance: float | None = None,
+) -> Score:
+    """Return the score whose interval comes from its values on ``subsamples(drawn_from)``; see ``measured``."""
+    return measured(
+        *(family, method, metric, level),
+        value=value,
+        papers=papers,
+        note=joined(note, subsamples_note(drawn_from)),
+        replicates=spread(drawn_from) * np.asarray(on_subsamples, float),
+        chance=chance,
+    )
 
 
 def joined(*notes: str) -> str:
