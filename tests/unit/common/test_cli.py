@@ -126,3 +126,17 @@ def test_a_signal_ends_with_its_code_and_runs_the_cleanup(number: signal.Signals
 def test_log_begins_with_the_slurm_job(environment: dict[str, str], expected: str) -> None:
     (*lines,) = command("pass", **environment).stderr.splitlines()
     assert [line.partition(" INFO ")[2] for line in lines] == [expected] * bool(expected)
+
+
+def test_a_second_sigterm_does_not_interrupt_the_cleaning_up() -> None:
+    twice = "os.kill(os.getpid(), signal.SIGTERM)"
+    work = f"""
+    try:
+        {twice}
+        time.sleep(60)
+    finally:
+        {twice}
+        time.sleep(0.1)
+        print('saved', flush=True)"""
+    done = command(work)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "saved\n")
